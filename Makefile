@@ -1,0 +1,34 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN := vgbench-runs/demo
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test check quick install clean
+
+demo: install
+	$(BIN)/vgbench run --source original toybox --tasks digits digits:backbone -o $(RUN)
+
+test: check
+	$(BIN)/pytest
+
+quick: check
+	$(BIN)/pytest -m "not slow"
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[all,dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) vgbench-runs

@@ -1,0 +1,29 @@
+"""One file per command: ``add`` declares it, ``call`` does it. Importing them all is light; heavy work waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from vgbench.registry import Registry
+
+
+class Context(Protocol):
+    """What a command may know of its invocation."""
+
+    home: Path
+    environment: Mapping[str, str]
+    debug: bool
+
+    @property
+    def registry(self) -> Registry:
+        """The installed plugins."""
+        ...
+
+
+# after Context, which they import
+from vgbench.commands import cache, list_, plan, plugins, run, schema, show  # noqa: E402
+
+COMMANDS = (list_, show, plan, run, cache, plugins, schema)

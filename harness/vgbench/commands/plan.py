@@ -1,0 +1,56 @@
+"""``vgbench plan``: what a run would find, make and cost; nothing is made."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from vgbench.commands.asking import add_arguments, plan_of
+from vgbench.commands.output import write, write_columns, write_json
+
+if TYPE_CHECKING:
+    from vgbench.commands import Context
+    from vgbench.planning import Plan
+
+
+def add(commands: argparse._SubParsersAction[Any]) -> None:
+    parser = commands.add_parser("plan", help="what a run would make, and what it would cost")
+    add_arguments(parser)
+    parser.add_argument("--usd-per-hour", type=float, metavar="X", help="price of one worker's hour")
+    parser.add_argument("--json", action="store_true", help="cells, nodes (digest, step, state, …) and totals")
+    parser.set_defaults(call=call)
+
+
+def call(args: argparse.Namespace, context: Context) -> int:
+    plan = plan_of(args, context)
+    if args.json:
+        write_json(plan.to_json(usd_per_hour=args.usd_per_hour))
+    else:
+        _write(plan, args.usd_per_hour)
+    return 3 if any(cell.state == "blocked" for cell in plan.cells) else 0
+
+
+def _write(plan: Plan, usd_per_hour: float | None) -> None:
+    steps: dict[tuple[str, str], list[Any]] = {}
+    for planned in plan.nodes.values():
+        steps.setdefault((planned.node.step.id, planned.node.owner), []).append(planned)
+    rows: list[tuple[str, ...]] = [("step", "nodes", "have", "make", "shards", "seconds", "runs in")]
+    for (step, owner), planned_nodes in steps.items():
+        states = [planned.state for planned in planned_nodes]
+        shards = sum(len(planned.missing) for planned in planned_nodes)
+        seconds = sum(planned.estimate.seconds for planned in planned_nodes)
+        counts = (len(states), states.count("have"), states.count("make"), shards)
+        rows.append((step, *map(str, counts), f"{seconds:.0f}", owner))
+    if len(rows) > 1:
+        write_columns(rows)
+        write()
+    for cell in plan.cells:
+        options = ", ".join(f"{k}={v}" for k, v in cell.task.options.items())
+        reason = f": {cell.reason}" if cell.reason else ""
+        write(f"{cell.state:8}{cell.source.spec.name} × {cell.task.spec.name} ({options}){reason}")
+    totals = plan.totals(usd_per_hour=usd_per_hour)
+    cost = "" if totals["usd"] is None else f", {totals['usd']:.2f} USD"
+    write(
+        f"\n{totals['make']} nodes to make ({totals['shards_to_make']} shards, {totals['images_to_make']} images): "
+        f"about {totals['seconds']:.0f} s of one worker, {totals['bytes'] / 1e6:.1f} MB{cost}"
+    )

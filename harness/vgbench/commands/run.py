@@ -1,0 +1,121 @@
+"""``vgbench run``: make what is missing, score it, write the leaderboard, print the table."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vgbench.commands.asking import add_arguments, plan_of
+from vgbench.commands.output import note, write, write_json
+from vgbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from vgbench.commands import Context
+    from vgbench.results import Cell
+
+
+def add(commands: argparse._SubParsersAction[Any]) -> None:
+    parser = commands.add_parser("run", help="make the images, train or probe, score, write the leaderboard")
+    add_arguments(parser)
+    parser.add_argument("-o", "--output", metavar="RUN_DIR", help="default: vgbench-runs/<plan digest>")
+    parser.add_argument("--executor", default="local", choices=["local"], help="where bodies run")
+    parser.add_argument("--workers", type=int, metavar="N", help="worker processes at a time (default: cores, or GPUs)")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where networks run")
+    parser.add_argument("--strict", action="store_true", help="stop when a cell is blocked")
+    parser.add_argument("--offline", action="store_true", help="forbid every download")
+    parser.add_argument("--json", action="store_true", help="run folder, nodes made and cells")
+    parser.set_defaults(call=call)
+
+
+def call(args: argparse.Namespace, context: Context) -> int:
+    if args.workers is not None and args.workers < 1:
+        raise UsageError(f"--workers {args.workers}: at least 1 is needed")
+    plan = plan_of(args, context)
+    blocked = [cell for cell in plan.cells if cell.state == "blocked"]
+    for cell in blocked:
+        note(f"blocked: {cell.source.spec.name} × {cell.task.spec.name}: {cell.reason}")
+    if blocked and args.strict:
+        return 3
+    run_dir = Path(args.output) if args.output else Path("vgbench-runs") / plan.digest[:12]
+
+    # from here on results are read and written: pydantic, and rich for the table
+    from vgbench import results
+    from vgbench.commands.progress import Display
+    from vgbench.execute import Run
+    from vgbench.executors.local import LocalExecutor, machine
+    from vgbench.store import Store
+
+    store = Store(context.home)
+    device, devices = machine(args.device)
+    environment = {**context.environment, **({"HF_HUB_OFFLINE": "1"} if args.offline else {})}
+    executor = LocalExecutor(args.workers or devices, environment, run_dir / "logs", device)
+    display = Display(plan, quiet=args.json)
+    run = Run(plan, store, executor, on_event=display.event, on_commit=_announcer(context))
+    with display:
+        cells = run.finish()
+    results.write_plan(run_dir, plan.to_json())
+    for result in cells.values():
+        if result.status == "ok":
+            store.copy_cell(result.digest, run_dir)
+        else:
+            results.write_unfinished(run_dir, result)
+    context.registry.run_finished(str(run_dir))
+    _report(args, run_dir, list(cells.values()), run.made, display)
+    if context.debug:
+        for failure in dict.fromkeys(run.failures.values()):
+            note(f"{failure}\n{failure.traceback}")
+    statuses = {result.status for result in cells.values()}
+    return 1 if "failed" in statuses else 3 if "blocked" in statuses else 0
+
+
+def _announcer(context: Context) -> Callable[[Any, int, int], None]:
+    """Tell listening plugins of every committed shard."""
+
+    def announce(planned: Any, shard: int, items: int) -> None:
+        context.registry.node_finished(node=planned.node.digest, step=planned.node.step.id, shard=shard, items=items)
+
+    return announce
+
+
+def _report(args: argparse.Namespace, run_dir: Path, cells: list[Cell], made: int, display: Any) -> None:
+    from vgbench import results
+    from vgbench.commands.table import write_board
+
+    board_path = run_dir / results.LEADERBOARD_FILE
+    for cell in cells:
+        if cell.status == "failed":
+            note(f"failed: {cell.source.name} × {cell.task.name}: {cell.reason}")
+    if any(cell.status == "failed" for cell in cells):
+        note(f"  worker logs: {run_dir / 'logs'}; --debug shows tracebacks; the same command tries again")
+    if args.json:
+        write_json(
+            {
+                "schema": "vgbench.run/1",
+                "run_dir": str(run_dir),
+                "leaderboard": str(board_path) if board_path.exists() else None,
+                "shards_made": made,
+                "cells": [_cell_line(cell) for cell in cells],
+            }
+        )
+        return
+    if board_path.exists():
+        write_board(results.read_leaderboard(board_path))
+    write(f"made {made} shards in {display.seconds:.1f} s" if made else "nothing to make: everything was in the store")
+    write(f"leaderboard: {board_path}")
+
+
+def _cell_line(cell: Cell) -> dict[str, Any]:
+    main = cell.main
+    return {
+        "digest": cell.digest,
+        "source": cell.source.name,
+        "task": cell.task.name,
+        "options": {**cell.task.options, **cell.task.row_options},
+        "status": cell.status,
+        "reason": cell.reason,
+        "metric": main.name if main else None,
+        "value": main.value if main else None,
+        "ci": main.ci.model_dump() if main and main.ci else None,
+    }

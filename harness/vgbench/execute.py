@@ -1,0 +1,338 @@
+"""Make what a plan misses: ready shards to the executor, commits as they come, cells the moment they are done."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vgbench import results
+from vgbench.errors import VgbenchError
+from vgbench.executors import Event, Executor, Job
+from vgbench.planning import Plan, PlannedCell, PlannedNode, shard_count
+from vgbench.store import Store
+from vgbench.types import Head, Node
+
+COMMIT_SCHEMA = "vgbench.commit/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a node could not be made; its consumers inherit it."""
+
+    step: str
+    shard: int
+    reason: str
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.step} shard {self.shard}: {self.reason}"
+
+
+@dataclass(slots=True)
+class Run:
+    """The state of one execution. ``on_event`` sees every event, ``on_commit`` every committed shard."""
+
+    plan: Plan
+    store: Store
+    executor: Executor
+    on_event: Callable[[Event], None] = lambda event: None
+    on_commit: Callable[[PlannedNode, int, int], None] = lambda node, shard, items: None
+    failures: dict[str, Failure] = field(default_factory=dict)
+    cells: dict[str, results.Cell] = field(default_factory=dict)
+    made: int = 0
+    _left: dict[str, set[int]] = field(default_factory=dict)
+    _waits: dict[str, set[str]] = field(default_factory=dict)
+    _feeds: dict[str, list[str]] = field(default_factory=dict)
+    _ready: dict[str, list[tuple[float, int, str, int]]] = field(default_factory=dict)
+    _staged: dict[tuple[str, int], tuple[Path, Path]] = field(default_factory=dict)
+    _reads: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    _owed: dict[str, set[str]] = field(default_factory=dict)
+    _priority: dict[str, float] = field(default_factory=dict)
+    _order: int = 0
+
+    def finish(self) -> dict[str, results.Cell]:
+        """Make everything that can be made; return every cell by digest, failed and blocked ones included."""
+        self._prepare()
+        try:
+            while self._submit_ready() or self._staged:
+                for event in self.executor.wait():
+                    self._handle(event)
+        finally:
+            for staging, _ in self._staged.values():
+                self.store.discard(staging)
+            self.executor.close()
+        for cell in self.plan.cells:
+            if cell.digest not in self.cells:
+                self.cells[cell.digest] = self._unfinished(cell)
+        return {cell.digest: self.cells[cell.digest] for cell in self.plan.cells}
+
+    # ── order ────────────────────────────────────────────────────────────────────────────────────
+
+    def _prepare(self) -> None:
+        nodes = self.plan.nodes
+        self._left = {digest: set(planned.missing) for digest, planned in nodes.items() if planned.missing}
+        for digest, planned in nodes.items():
+            if digest in self._left:
+                parents = {(g.node if isinstance(g, Head) else g).digest for _, g in planned.node.inputs}
+                self._waits[digest] = {parent for parent in parents if parent in self._left}
+                for parent in self._waits[digest]:
+                    self._feeds.setdefault(parent, []).append(digest)
+        for digest in reversed(list(nodes)):  # consumers first: the longest way to a score is begun first
+            ahead = max((self._priority[consumer] for consumer in self._feeds.get(digest, ())), default=0.0)
+            self._priority[digest] = nodes[digest].estimate.seconds + ahead
+        for digest, waits in self._waits.items():
+            if not waits:
+                self._enqueue(digest)
+        for cell in self.plan.cells:
+            if cell.state == "have":
+                self.cells[cell.digest] = results.read_cell(self.store.check(self.store.cell(cell.digest)))
+            elif cell.state == "make":
+                self._owed[cell.digest] = {node.digest for node in cell.targets if node.digest in self._left}
+                if not self._owed[cell.digest]:
+                    self._finish_cell(cell)
+
+    def _enqueue(self, digest: str) -> None:
+        node = self.plan.nodes[digest].node
+        for shard in sorted(self._left[digest]):
+            self._order += 1
+            queue = self._ready.setdefault(node.owner, [])
+            heapq.heappush(queue, (-self._priority[digest], self._order, digest, shard))
+
+    def _submit_ready(self) -> bool:
+        """Fill the free workers; prefer owners whose worker idles, then the most urgent. True if anything started."""
+        started = False
+        while self.executor.free > 0:
+            waiting = [owner for owner, queue in self._ready.items() if queue]
+            if not waiting:
+                break
+            idle = self.executor.idle_owners
+            owner = min([o for o in waiting if o in idle] or waiting, key=lambda o: self._ready[o][0])
+            _, _, digest, shard = heapq.heappop(self._ready[owner])
+            if digest not in self.failures:
+                started |= self._submit(digest, shard)
+        return started
+
+    def _submit(self, digest: str, shard: int) -> bool:
+        node = self.plan.nodes[digest].node
+        try:
+            inputs, read = self._inputs(node, shard)
+            out = self.store.staging(node.step.id)
+        except VgbenchError as error:
+            self._fail(digest, Failure(node.step.id, shard, error.what))
+            return False
+        scratch = self.store.scratch(digest, shard)
+        message = {
+            "node": digest,
+            "entry": node.step.entry,
+            "params": json.loads(node.params),
+            "bindings": dict(node.bindings),
+            "seed": node.seed,
+            "shard": shard,
+            "inputs": inputs,
+            "out": str(out),
+            "scratch": str(scratch),
+        }
+        job = Job(digest, shard, node.owner, message)
+        self._staged[digest, shard] = out, scratch
+        self._reads[digest, shard] = read
+        self.executor.submit(job)
+        self.on_event(Event("started", job, {"step": node.step.id}))
+        return True
+
+    def _inputs(self, node: Node, shard: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return where the inputs lie, each file checked now, and the content hashes that will be recorded."""
+        inputs: dict[str, Any] = {}
+        read: dict[str, Any] = {}
+        one_of = node.step.shards.partition(":")[2] if node.step.shards.startswith("input:") else None
+        for name, given in node.inputs:
+            parent, n = (given.node, given.n) if isinstance(given, Head) else (given, None)
+            wanted = [shard] if name == one_of else range(shard_count(given))
+            paths = [str(self.store.use(parent.digest, k)) for k in wanted]
+            inputs[name] = {"digest": parent.digest, "shards": paths, "n": n}
+            read[name] = [self.store.commit_of(parent.digest, k).content for k in wanted]
+        return inputs, read
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────────
+
+    def _handle(self, event: Event) -> None:
+        digest, shard = event.job.digest, event.job.shard
+        if event.kind == "made":
+            items = self._commit(event)
+            self.on_event(event)
+            self.on_commit(self.plan.nodes[digest], shard, items)
+            self._left[digest].discard(shard)
+            if not self._left[digest]:
+                self._node_done(digest)
+        elif event.kind == "failed":
+            staging, _ = self._staged.pop((digest, shard))
+            self.store.discard(staging)
+            step = self.plan.nodes[digest].node.step.id
+            detail = event.detail
+            self._fail(digest, Failure(step, shard, str(detail["failed"]), str(detail.get("traceback", ""))))
+            self.on_event(event)
+        else:
+            self.on_event(event)
+
+    def _commit(self, event: Event) -> int:
+        digest, shard = event.job.digest, event.job.shard
+        node = self.plan.nodes[digest].node
+        staging, scratch = self._staged.pop((digest, shard))
+        made = event.detail["made"]
+        record = {
+            "schema": COMMIT_SCHEMA,
+            "node": digest,
+            "step": [node.step.id, node.step.version],
+            "shard": shard,
+            **made,
+            "read": self._reads.pop((digest, shard)),
+            "code": event.detail["code"],
+        }
+        observed = {
+            "seconds": event.detail["seconds"],
+            "versions": event.detail["versions"],
+            "host": platform.node(),
+        }
+        self.store.commit(staging, self.store.folder(digest, shard), record, observed=observed)
+        self.store.discard(scratch)
+        self.made += 1
+        return int(made["items"])
+
+    def _node_done(self, digest: str) -> None:
+        for consumer in self._feeds.get(digest, ()):
+            self._waits[consumer].discard(digest)
+            if not self._waits[consumer] and consumer not in self.failures:
+                self._enqueue(consumer)
+        for cell in self.plan.cells:
+            owed = self._owed.get(cell.digest, set())
+            if digest in owed:
+                owed.discard(digest)
+                if not owed:
+                    self._finish_cell(cell)
+
+    def _fail(self, digest: str, failure: Failure) -> None:
+        """Fail a node and everything that needs it; the rest goes on."""
+        stack = [digest]
+        while stack:
+            current = stack.pop()
+            if current not in self.failures:
+                self.failures[current] = failure
+                stack.extend(self._feeds.get(current, ()))
+
+    # ── cells ────────────────────────────────────────────────────────────────────────────────────
+
+    def _finish_cell(self, planned: PlannedCell) -> None:
+        assert planned.score is not None
+        try:
+            cell = _cell_of(planned, self.store)
+            if cell.status == "ok":
+                score = self.store.use(planned.score.digest)
+                results.commit_cell(self.store, cell, score, observed=_observed_of(planned, self.store))
+        except VgbenchError as error:
+            cell = _bare(planned, "failed", error.what)
+        self.cells[planned.digest] = cell
+
+    def _unfinished(self, planned: PlannedCell) -> results.Cell:
+        if planned.state == "blocked":
+            return _bare(planned, "blocked", planned.reason)
+        failure = next((self.failures[n.digest] for n in planned.targets if n.digest in self.failures), None)
+        return _bare(planned, "failed", str(failure) if failure else "not made")
+
+
+def _bare(planned: PlannedCell, status: str, reason: str | None) -> results.Cell:
+    """Return a cell without values."""
+    source, task = planned.source, planned.task
+    sees = source.spec.sees
+    return results.Cell.model_validate(
+        {
+            "digest": planned.digest,
+            "column": planned.column,
+            "status": status,
+            "reason": reason,
+            "source": {
+                "name": source.spec.name,
+                "distribution": source.distribution,
+                "kind": source.spec.kind,
+                "options": dict(source.options),
+                "sees": sees.level,
+                "models": list(sees.models),
+                "generator_training_data": source.spec.generator_training_data,
+            },
+            "task": {
+                "name": task.spec.name,
+                "version": task.spec.version,
+                "distribution": task.distribution,
+                "options": planned.column_options,
+                "row_options": planned.row_options,
+            },
+            "seeds": dict(planned.seeds),
+            "metrics": [],
+            "counts": None,
+            "controls": [],
+            "nodes": {},
+            "content": None,
+        }
+    )
+
+
+def _cell_of(planned: PlannedCell, store: Store) -> results.Cell:
+    """Build a finished cell from its score, controls and image set."""
+    assert planned.score is not None and planned.images is not None
+    declared = {metric.id: metric for metric in planned.task.spec.metrics}
+    metrics = results.metric_values(results.read_metrics(store.use(planned.score.digest))["metrics"], declared)
+    controls = [
+        results.control_of(name, results.read_metrics(store.use(node.digest)), metrics[0])
+        for name, node in planned.controls.items()
+    ]
+    index = store.commit_of(planned.images.index.digest)
+    asked = planned.images_per_class
+    shortfall = {} if asked is None else {c: asked - n for c, n in index.per_class.items() if n < asked}
+    broken = [control.name for control in controls if control.gated and not control.holds]
+    bare = _bare(planned, "ok", None)
+    return bare.model_copy(
+        update={
+            "status": "failed" if broken else "ok",
+            "reason": f"control does not hold: {', '.join(broken)}" if broken else None,
+            "metrics": metrics,
+            "counts": results.Counts(
+                images=index.items,
+                requested=None if asked is None else asked * len(index.per_class),
+                per_class=index.per_class,
+                shortfall=shortfall,
+                rejected=index.rejected,
+            ),
+            "controls": controls,
+            "nodes": {
+                "score": planned.score.digest,
+                "image_set": planned.images.index.digest,
+                **{f"control:{name}": node.digest for name, node in planned.controls.items()},
+            },
+            "content": results.Content(
+                image_set=index.content,
+                score=store.commit_of(planned.score.digest).content,
+                controls={name: store.commit_of(node.digest).content for name, node in planned.controls.items()},
+            ),
+        }
+    )
+
+
+def _observed_of(planned: PlannedCell, store: Store) -> results.Observed:
+    """Add up the seconds of every ancestor, by step; a shard shared by several cells counts in each."""
+    seconds: dict[str, float] = {}
+    versions: dict[str, str] = {}
+    seen: set[str] = set()
+    for target in planned.targets:
+        for node in target.walk():
+            if node.digest in seen:
+                continue
+            seen.add(node.digest)
+            for folder in store.shards(node.digest):
+                observed: Mapping[str, Any] = folder.observed
+                seconds[node.step.id] = seconds.get(node.step.id, 0.0) + float(observed.get("seconds", 0.0))
+                versions |= observed.get("versions", {})
+    rounded = {step: round(value, 3) for step, value in sorted(seconds.items())}
+    return results.Observed(seconds=rounded, host=platform.node(), versions=versions)

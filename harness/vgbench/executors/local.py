@@ -1,0 +1,150 @@
+"""Workers as child processes on this machine: a source's code never shares a process with the scoring."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from vgbench.errors import UsageError, VgbenchError
+from vgbench.executors import Event, Job
+
+TAIL_LINES = 15
+
+
+def machine(device: str) -> tuple[str, int]:
+    """Return the device kind for ``auto``, ``cpu`` or ``cuda``, and how many workers this machine feeds by default.
+
+    GPUs are counted by their device files, since the parent process never imports torch.
+    """
+    gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    if device == "cuda" and not gpus:
+        raise UsageError("--device cuda: this machine shows no NVIDIA GPU", hint="use --device cpu")
+    if device == "cpu" or not gpus:
+        return "cpu", os.cpu_count() or 1
+    return "cuda", gpus
+
+
+@dataclass(slots=True)
+class _Worker:
+    owner: str
+    process: subprocess.Popen[str]
+    log: Path
+    job: Job | None = None
+
+
+@dataclass(slots=True)
+class LocalExecutor:
+    """Up to ``workers`` processes at a time, each serving one owner while that owner has jobs.
+
+    ``environment`` is all a worker sees of ours. Workers compute on one thread unless a step's key says otherwise:
+    parallel work comes from processes, so their number changes no byte.
+    """
+
+    workers: int
+    environment: Mapping[str, str]
+    logs: Path
+    device: str = "cpu"
+    _alive: list[_Worker] = field(default_factory=list)
+    _events: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = field(default_factory=queue.SimpleQueue)
+    _started: int = 0
+
+    @property
+    def free(self) -> int:
+        return self.workers - sum(worker.job is not None for worker in self._alive)
+
+    @property
+    def idle_owners(self) -> set[str]:
+        return {worker.owner for worker in self._alive if worker.job is None}
+
+    def submit(self, job: Job) -> None:
+        worker = next((w for w in self._alive if w.job is None and w.owner == job.owner), None)
+        if worker is None:
+            if len(self._alive) >= self.workers:
+                self._stop(next(w for w in self._alive if w.job is None))
+            worker = self._start(job.owner)
+        worker.job = job
+        message = {**job.message, "device": self.device}
+        assert worker.process.stdin is not None
+        try:
+            worker.process.stdin.write(json.dumps(message) + "\n")
+            worker.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it died before the job: its reader thread reports that
+
+    def wait(self) -> list[Event]:
+        worker, answer = self._events.get()
+        job = worker.job
+        if answer is None:
+            self._stop(worker)
+            if job is None:
+                return []
+            code = worker.process.returncode
+            reason = f"the worker died (signal {-code})" if code < 0 else f"the worker left with exit code {code}"
+            return [Event("failed", job, {"failed": reason, "traceback": _tail(worker.log), "seconds": 0.0})]
+        if job is None:
+            raise VgbenchError(f"worker {worker.owner} answered without a job")
+        if "progress" in answer:
+            return [Event("progress", job, answer)]
+        worker.job = None
+        return [Event("made" if "made" in answer else "failed", job, answer)]
+
+    def close(self) -> None:
+        for worker in list(self._alive):
+            self._stop(worker)
+
+    def _start(self, owner: str) -> _Worker:
+        self._started += 1
+        self.logs.mkdir(parents=True, exist_ok=True)
+        log = self.logs / f"worker-{self._started}.log"
+        with log.open("w") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "vgbench.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                env=dict(self.environment),
+            )
+        worker = _Worker(owner, process, log)
+        self._alive.append(worker)
+        assert process.stdout is not None
+        threading.Thread(target=self._read, args=(worker, process.stdout), daemon=True).start()
+        return worker
+
+    def _read(self, worker: _Worker, answers: IO[str]) -> None:
+        for line in answers:
+            try:
+                self._events.put((worker, json.loads(line)))
+            except ValueError:  # not our protocol: the process is no longer to be trusted with an answer
+                worker.process.kill()
+                break
+        self._events.put((worker, None))
+
+    def _stop(self, worker: _Worker) -> None:
+        """End a worker: it leaves by itself when its stdin closes; one that does not is killed."""
+        if worker in self._alive:
+            self._alive.remove(worker)
+        assert worker.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            worker.process.stdin.close()
+        try:
+            worker.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            worker.process.kill()
+            worker.process.wait()
+
+
+def _tail(log: Path) -> str:
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+    except OSError:
+        return ""

@@ -1,0 +1,235 @@
+"""Image shards and image sets on disk: their columns, writing them, reading pixels through an index."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from PIL import Image
+
+from vgbench.types import Artifact
+
+SHARD_FILE = "images.parquet"
+INDEX_FILE = "index.parquet"
+LABELS_FILE = "labels.parquet"
+ROW_GROUP = 256  # images a row group: random reads touch few bytes (performance.md §2)
+
+_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])  # what Hugging Face `datasets` opens as an image
+SHARD_SCHEMA = pa.schema(
+    [
+        ("image", _IMAGE),
+        ("index", pa.int64()),
+        ("image_id", pa.string()),
+        ("class_id", pa.string()),
+        ("prompt", pa.string()),
+        ("seed", pa.int64()),
+        ("attempt", pa.int32()),
+        ("width_px", pa.int32()),
+        ("height_px", pa.int32()),
+        ("sha256", pa.string()),
+        ("flags", pa.list_(pa.string())),
+    ]
+)
+INDEX_SCHEMA = pa.schema(
+    [
+        ("image_id", pa.string()),
+        ("label", pa.int64()),
+        ("member", pa.int32()),
+        ("shard", pa.int32()),
+        ("row", pa.int32()),
+        ("sha256", pa.string()),
+    ]
+)
+LABELS_SCHEMA = pa.schema([("sample_id", pa.string()), ("class_id", pa.string())])
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """One encoded image of a shard. ``class_id`` is None in a data set whose labels travel apart."""
+
+    data: bytes
+    index: int
+    image_id: str
+    width_px: int
+    height_px: int
+    class_id: str | None = None
+    prompt: str | None = None
+    seed: int | None = None
+    attempt: int = 0
+    flags: tuple[str, ...] = ()
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode (H, W) grey or (H, W, 3) sRGB uint8 pixels as PNG, the same bytes each time."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+def decode(data: bytes) -> Image.Image:
+    """Decode an encoded image to 8-bit RGB or grey ("RGB" or "L"), fully loaded."""
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image if image.mode in ("RGB", "L") else image.convert("RGB")
+
+
+def write_shard(folder: Path, rows: Sequence[ImageRow]) -> None:
+    """Write ``images.parquet`` into ``folder``; the image column is not compressed (it already is)."""
+    columns: dict[str, list[Any]] = {name: [] for name in SHARD_SCHEMA.names}
+    for row in rows:
+        columns["image"].append({"bytes": row.data, "path": f"{row.image_id}.png"})
+        columns["index"].append(row.index)
+        columns["image_id"].append(row.image_id)
+        columns["class_id"].append(row.class_id)
+        columns["prompt"].append(row.prompt)
+        columns["seed"].append(row.seed)
+        columns["attempt"].append(row.attempt)
+        columns["width_px"].append(row.width_px)
+        columns["height_px"].append(row.height_px)
+        columns["sha256"].append(hashlib.sha256(row.data).hexdigest())
+        columns["flags"].append(list(row.flags))
+    write_table(folder / SHARD_FILE, pa.table(columns, schema=SHARD_SCHEMA))
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a Parquet file without compression or statistics that vary: equal tables give equal bytes."""
+    pq.write_table(table, path, row_group_size=ROW_GROUP, compression="NONE", use_dictionary=False)
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file, memory-mapped, only the columns asked for."""
+    return pq.read_table(path, columns=list(columns) if columns else None, memory_map=True)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """An image set as a step sees it: the index's columns, and the encoded bytes behind each row.
+
+    ``ids`` (N,) str; ``labels`` (N,) int64, -1 where the set has no labels.
+    """
+
+    ids: list[str]
+    labels: NDArray[np.int64]
+    table: pa.Table
+    members: tuple[Artifact, ...]
+
+    @classmethod
+    def open(cls, artifact: Artifact) -> ImageSet:
+        """Open an image-set input (index and members), or a data set's images without labels."""
+        if not artifact.members:
+            return cls.open_unlabelled(artifact)
+        table = read_table(artifact.path / INDEX_FILE)
+        labels = table["label"].to_numpy().astype(np.int64)
+        return cls(table["image_id"].to_pylist(), labels, table, artifact.members)
+
+    @classmethod
+    def open_unlabelled(cls, artifact: Artifact) -> ImageSet:
+        """Open bare image shards as a set whose labels are all -1."""
+        parts = []
+        for number, shard in enumerate(artifact.shards):
+            rows = read_table(shard / SHARD_FILE, ["image_id", "sha256"])
+            n = rows.num_rows
+            parts.append(
+                pa.table(
+                    {
+                        "image_id": rows["image_id"],
+                        "label": np.full(n, -1, np.int64),
+                        "member": np.zeros(n, np.int32),
+                        "shard": np.full(n, number, np.int32),
+                        "row": np.arange(n, dtype=np.int32),
+                        "sha256": rows["sha256"],
+                    },
+                    schema=INDEX_SCHEMA,
+                )
+            )
+        table = pa.concat_tables(parts)
+        return cls(table["image_id"].to_pylist(), table["label"].to_numpy().astype(np.int64), table, (artifact,))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def _places(self) -> list[tuple[int, int, int]]:
+        columns = (self.table[name].to_pylist() for name in ("member", "shard", "row"))
+        return list(zip(*columns, strict=True))
+
+    def encoded(self) -> Iterator[bytes]:
+        """Yield the encoded bytes of each image in index order; one shard is open at a time."""
+        opened: tuple[int, int] | None = None
+        column: Any = None
+        for member, shard, row in self._places:
+            if (member, shard) != opened:
+                table = read_table(self.members[member].shards[shard] / SHARD_FILE, ["image"])
+                column = table["image"].combine_chunks().field("bytes")
+                opened = (member, shard)
+            yield column[row].as_py()
+
+
+def write_index(path: Path, rows: Iterable[tuple[str, int, int, int, int, str]]) -> None:
+    """Write ``index.parquet``: rows of (image id, label, member, shard, row, sha256)."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(INDEX_SCHEMA.names)
+    table = pa.table({n: list(c) for n, c in zip(INDEX_SCHEMA.names, columns, strict=True)}, schema=INDEX_SCHEMA)
+    write_table(path / INDEX_FILE, table)
+
+
+def write_labels(path: Path, rows: Iterable[tuple[str, str]]) -> None:
+    """Write ``labels.parquet``: rows of (sample id, class id), the only truth for scoring."""
+    rows = list(rows)
+    table = pa.table({"sample_id": [r[0] for r in rows], "class_id": [r[1] for r in rows]}, schema=LABELS_SCHEMA)
+    write_table(path / LABELS_FILE, table)
+
+
+# ── The training copy ────────────────────────────────────────────────────────────────────────────
+
+PACK_ROWS = 2000
+PACK_SCHEMA = pa.schema([("image", _IMAGE), ("image_id", pa.string()), ("label", pa.int64())])
+
+
+def write_pack(folder: Path, rows: Iterable[tuple[str, int, bytes]]) -> int:
+    """Write rows of (image id, label or -1, bytes) as ``pack-NNNNN.parquet`` files of 2,000; return their number.
+
+    Rows are ordered by the SHA-256 of the image id: shuffled over classes, and the same whatever order they came in.
+    """
+    ordered = sorted(rows, key=lambda row: hashlib.sha256(row[0].encode()).digest())
+    for number, start in enumerate(range(0, max(len(ordered), 1), PACK_ROWS)):
+        chunk = ordered[start : start + PACK_ROWS]
+        table = pa.table(
+            {
+                "image": [{"bytes": data, "path": image_id} for image_id, _, data in chunk],
+                "image_id": [image_id for image_id, _, _ in chunk],
+                "label": [label for _, label, _ in chunk],
+            },
+            schema=PACK_SCHEMA,
+        )
+        write_table(folder / f"pack-{number:05d}.parquet", table)
+    return len(ordered)
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A training copy: image ids (N,), labels (N,) int64 (-1: none), and the encoded images."""
+
+    ids: list[str]
+    labels: NDArray[np.int64]
+    column: pa.ChunkedArray
+
+    @classmethod
+    def open(cls, artifact: Artifact) -> Pack:
+        table = pa.concat_tables(read_table(f) for f in sorted(artifact.path.glob("pack-*.parquet")))
+        return cls(table["image_id"].to_pylist(), table["label"].to_numpy().astype(np.int64), table["image"])
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def pixels(self, i: int) -> NDArray[np.uint8]:
+        """Decode image ``i``: (H, W, 3) uint8 sRGB, or (H, W) where it was stored grey."""
+        return np.asarray(decode(self.column[i]["bytes"].as_py()))

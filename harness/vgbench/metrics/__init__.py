@@ -1,0 +1,1 @@
+"""Metrics in pure numpy; ``run``, ``score`` and ``verify`` share them."""

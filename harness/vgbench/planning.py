@@ -1,0 +1,452 @@
+"""The plan: from sources and tasks to graphs, and from the missing scores back to what must be made."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from vgbench import estimate, stages
+from vgbench.errors import CannotServe, NotObserved, UsageError, VgbenchError, nearest
+from vgbench.locate import Locator
+from vgbench.registry import Chosen, Registry, option_of
+from vgbench.store import Store
+from vgbench.types import (
+    AXES,
+    Axis,
+    ClassEntry,
+    ClassList,
+    DataRequest,
+    Dataset,
+    Head,
+    Images,
+    Input,
+    Node,
+    Part,
+    Place,
+    SourceSpec,
+    StepRef,
+    TaskSpec,
+    canonical_json,
+    make_node,
+    sha256_hex,
+)
+
+State = Literal["have", "make", "blocked"]
+CORE = "vgbench"
+
+
+class Builder:
+    """The graph builder handed to plugins: resolves names, fills in seeds, remembers whose worker runs what.
+
+    A *column* builder makes the task's graph with everything that belongs to the row replaced by a placeholder.
+    """
+
+    def __init__(
+        self, registry: Registry, locator: Locator, seeds: Mapping[Axis, int], *, column: bool = False
+    ) -> None:
+        self._registry = registry
+        self._locator = locator
+        self._seeds = dict(seeds)
+        self._column = column
+        self._owner = "scoring"
+        self._distribution = CORE
+
+    def node(
+        self, step: StepRef, *, inputs: Mapping[str, Input] | None = None, params: Mapping[str, Any] | None = None
+    ) -> Node:
+        owner = step.id.rpartition(".")[0]
+        if owner != CORE and _normal(owner) != _normal(self._distribution):
+            raise UsageError(
+                f"step id {step.id!r} is used by distribution {self._distribution!r}",
+                hint=f"a step's id starts with the distribution that ships it: '{self._distribution}.VERB'",
+            )
+        seeds: Mapping[Axis, int] = dict.fromkeys(AXES, 0) if self._column else self._seeds
+        return make_node(step, inputs=inputs, params=params, seeds=seeds, owner=self._owner)
+
+    def images(self, source: str, request: DataRequest, **options: object) -> Images:
+        chosen = self._registry.source(source)
+        values = self._registry.choose(chosen.spec, {**chosen.options, **options})
+        return self.images_of(Chosen(chosen.spec, chosen.distribution, values), request)
+
+    def images_of(self, chosen: Chosen[SourceSpec], request: DataRequest) -> Images:
+        """Return a chosen source's images; its own nodes run in its own worker, the selection in the scoring one."""
+        spec = chosen.spec
+        found: Images | list[Head] | None = None
+        with self.running(f"{chosen.distribution}::{spec.name}", chosen.distribution):
+            if spec.set_graph is not None:
+                found = spec.set_graph(self, request, chosen.options)
+            elif spec.class_graph is not None:
+                found = [self._class_head(spec, entry, request, chosen.options) for entry in request.classes.classes]
+        if found is None:
+            raise UsageError(f"source {spec.name!r} declares neither class_graph nor set_graph")
+        return stages.select(
+            self, found, request.classes, images_per_class=request.images_per_class, exclude=request.exclude
+        )
+
+    def _class_head(
+        self, spec: SourceSpec, entry: ClassEntry, request: DataRequest, options: Mapping[str, Any]
+    ) -> Head:
+        if request.images_per_class is None:
+            raise CannotServe(
+                f"{spec.name} can make any number of images, so 'all' means nothing to it",
+                hint="give --images-per-class N",
+            )
+        assert spec.class_graph is not None
+        return spec.class_graph(self, entry, request, options).head(request.images_per_class)
+
+    def class_list(self, name: str) -> ClassList:
+        return self._registry.class_list(name)
+
+    def dataset(self, name: str, split: str) -> Dataset:
+        offer = self._registry.datasets.get(name)
+        spec = offer.spec
+        if split not in spec.splits:
+            raise UsageError(f"data set {name!r} has no split {split!r}", hint=f"splits: {', '.join(spec.splits)}")
+        sample_ids = spec.splits[split].sample_ids
+        if sample_ids is None:
+            raise NotObserved(f"data set {name!r}: nobody has observed the sample ids of split {split!r}")
+        params: dict[str, Any] = {"dataset": name, "split": split, "sample_ids": sample_ids}
+        if not self._column:  # a column holds data sets by name, split and sample ids, whatever file they came in
+            params["place"] = self._locator.dataset(spec)
+        # Readers of real data are not the source's code: they never run in its worker.
+        with self.running("scoring", offer.distribution):
+            return Dataset(self.node(spec.read_images, params=params), self.node(spec.read_labels, params=params))
+
+    def weights(self, name: str) -> Place:
+        return self._locator.weights(self._registry.weights.get(name).spec)
+
+    def path(self, value: str) -> Place:
+        return self._locator.path(value)
+
+    def part(self, kind: str, name: str) -> Part:
+        return self._registry.part(kind, name)
+
+    @contextmanager
+    def running(self, owner: str, distribution: str) -> Iterator[None]:
+        """Give the nodes made inside to a worker; ``distribution`` is whose code builds them."""
+        before = self._owner, self._distribution
+        self._owner, self._distribution = owner, distribution
+        try:
+            yield
+        finally:
+            self._owner, self._distribution = before
+
+
+# ── The plan ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCell:
+    """One source × task × options × seeds. Without ``score`` it is blocked, for ``reason``."""
+
+    digest: str
+    source: Chosen[SourceSpec]
+    task: Chosen[TaskSpec]
+    seeds: Mapping[Axis, int]
+    state: State
+    column: str | None = None
+    reason: str | None = None
+    score: Node | None = None
+    controls: Mapping[str, Node] = field(default_factory=dict)
+    images: Images | None = None
+    n_classes: int | None = None
+    images_per_class: int | None = None
+
+    @property
+    def row_options(self) -> dict[str, Any]:
+        """The task's options that belong to the row."""
+        return {o.name: self.task.options[o.name] for o in self.task.spec.options if o.axis == "row"}
+
+    @property
+    def column_options(self) -> dict[str, Any]:
+        return {o.name: self.task.options[o.name] for o in self.task.spec.options if o.axis == "column"}
+
+    @property
+    def targets(self) -> tuple[Node, ...]:
+        """The nodes that must be there before the cell can be written."""
+        if self.score is None or self.images is None:
+            return ()
+        return (self.score, *self.controls.values(), self.images.index)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedNode:
+    """A node the plan reached: the shards some consumer needs, and those of them that are not in the store."""
+
+    node: Node
+    shards: tuple[int, ...]
+    missing: tuple[int, ...]
+    items: int
+
+    @property
+    def state(self) -> State:
+        return "make" if self.missing else "have"
+
+    @property
+    def estimate(self) -> estimate.Estimate:
+        done = 1 - len(self.missing) / len(self.shards)
+        return estimate.work(self.node, round(self.items * (1 - done)))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Cells, and the nodes they need, producers before consumers."""
+
+    cells: tuple[PlannedCell, ...]
+    nodes: Mapping[str, PlannedNode]
+
+    @property
+    def digest(self) -> str:
+        return sha256_hex(canonical_json(sorted(cell.digest for cell in self.cells)))
+
+    def totals(self, *, usd_per_hour: float | None = None) -> dict[str, Any]:
+        """Count nodes, shards and images to make, and estimate seconds, bytes and USD."""
+        states = [n.state for n in self.nodes.values()]
+        cost = estimate.total((n.estimate for n in self.nodes.values()), usd_per_hour=usd_per_hour)
+        return {
+            "cells": len(self.cells),
+            "cells_have": sum(cell.state == "have" for cell in self.cells),
+            "cells_blocked": sum(cell.state == "blocked" for cell in self.cells),
+            "nodes": len(states),
+            "have": states.count("have"),
+            "make": states.count("make"),
+            "shards_to_make": sum(len(n.missing) for n in self.nodes.values()),
+            "images_to_make": sum(
+                len(n.missing) * (n.node.shard_size or 0) for n in self.nodes.values() if n.node.shard_size
+            ),
+            "seconds": round(cost.seconds, 1),
+            "bytes": cost.bytes,
+            "usd": cost.usd,
+        }
+
+    def to_json(self, *, usd_per_hour: float | None = None) -> dict[str, Any]:
+        """Return the plan as JSON (schema ``plan``)."""
+        return {
+            "schema": "vgbench.plan/1",
+            "digest": self.digest,
+            "cells": [
+                {
+                    "digest": cell.digest,
+                    "source": cell.source.spec.name,
+                    "source_options": dict(cell.source.options),
+                    "task": cell.task.spec.name,
+                    "task_options": dict(cell.task.options),
+                    "seeds": dict(cell.seeds),
+                    "state": cell.state,
+                    "reason": cell.reason,
+                    "score": cell.score.digest if cell.score else None,
+                }
+                for cell in self.cells
+            ],
+            "nodes": [
+                {
+                    "digest": digest,
+                    "step": planned.node.step.id,
+                    "version": planned.node.step.version,
+                    "state": planned.state,
+                    "owner": planned.node.owner,
+                    "shards": len(planned.shards),
+                    "missing": len(planned.missing),
+                    "items": planned.items,
+                    "seconds": round(planned.estimate.seconds, 2),
+                }
+                for digest, planned in self.nodes.items()
+            ],
+            "totals": self.totals(usd_per_hour=usd_per_hour),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a user asked for: sources and tasks as typed, run-wide options (one cell for each value), seeds per axis."""
+
+    sources: Sequence[str]
+    tasks: Sequence[str]
+    options: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    seeds: Mapping[Axis, int] = field(default_factory=dict)
+
+
+def make_plan(asked: Asked, registry: Registry, store: Store, locator: Locator) -> Plan:
+    """Resolve, build and walk. Refuses every unknown name and option before anything is made."""
+    sources = [registry.source(text) for text in asked.sources]
+    tasks = [chosen for text in asked.tasks for chosen in registry.task(text)]
+    tasks = list(_with_run_wide(tasks, asked.options, registry))
+    counts = {axis: asked.seeds.get(axis, 1) for axis in AXES}
+    cells: dict[str, PlannedCell] = {}
+    for source, task in itertools.product(sources, tasks):
+        for values in itertools.product(*(range(counts[axis]) for axis in AXES)):
+            cell = _plan_cell(source, task, dict(zip(AXES, values, strict=True)), registry, store, locator)
+            cells.setdefault(cell.digest, cell)  # seeds that no node draws from make no further cell
+    return Plan(tuple(cells.values()), _walk(list(cells.values()), store))
+
+
+def _with_run_wide(
+    tasks: Sequence[Chosen[TaskSpec]], options: Mapping[str, Sequence[str]], registry: Registry
+) -> Iterator[Chosen[TaskSpec]]:
+    """Set each run-wide option on every task that declares it; one chosen task for each combination of values."""
+    for name in options:
+        if not any(option_of(task.spec, name) for task in tasks):
+            declared = sorted({option.name for task in tasks for option in task.spec.options})
+            close = nearest(name, declared)
+            raise UsageError(
+                f"none of the selected tasks has the option {name!r}",
+                hint=f"did you mean {close!r}?" if close else f"their options: {', '.join(declared) or 'none'}",
+            )
+    for task in tasks:
+        names = [name for name in options if option_of(task.spec, name)]
+        for values in itertools.product(*(options[name] for name in names)):
+            given = {**task.options, **dict(zip(names, values, strict=True))}
+            yield Chosen(task.spec, task.distribution, registry.choose(task.spec, given))
+
+
+def _plan_cell(
+    source: Chosen[SourceSpec],
+    task: Chosen[TaskSpec],
+    seeds: Mapping[Axis, int],
+    registry: Registry,
+    store: Store,
+    locator: Locator,
+) -> PlannedCell:
+    g = Builder(registry, locator, seeds)
+    identity: dict[str, Any] = {
+        "source": [source.spec.name, _by_identity(source, locator)],
+        "task": [task.spec.name, task.spec.version, _by_identity(task, locator)],
+    }
+    try:
+        with g.running("scoring", task.distribution):
+            request = task.spec.request(g, task.options)
+            images = g.images_of(source, request)
+            scores = task.spec.graph(g, images, task.options)
+        column = _column(task, request, registry, locator)
+    except (CannotServe, NotObserved) as blocked:
+        reason = blocked.what + (f"; {blocked.hint}" if blocked.hint else "")
+        digest = sha256_hex(canonical_json({**identity, "blocked": reason}))
+        return PlannedCell(digest, source, task, seeds, "blocked", reason=reason)
+    targets = {"score": scores.score, **scores.controls}
+    digest = sha256_hex(canonical_json({**identity, "nodes": {name: node.digest for name, node in targets.items()}}))
+    drawn = {node.step.seed for target in targets.values() for node in target.walk()}
+    return PlannedCell(
+        digest,
+        source,
+        task,
+        {axis: seeds[axis] for axis in AXES if axis in drawn},
+        "have" if store.has_cell(digest) else "make",
+        column=column,
+        score=scores.score,
+        controls=scores.controls,
+        images=images,
+        n_classes=len(request.classes),
+        images_per_class=request.images_per_class,
+    )
+
+
+_PLACEHOLDER = StepRef(f"{CORE}.any_image_set", "1", "")
+
+
+def _column(task: Chosen[TaskSpec], request: DataRequest, registry: Registry, locator: Locator) -> str:
+    """Return the digest of the task's graph with seeds, row options and image set replaced by placeholders."""
+    g = Builder(registry, locator, {}, column=True)
+    row = {option.name: option.cast(option.default) for option in task.spec.options if option.axis == "row"}
+    with g.running("scoring", task.distribution):
+        subject = Images(g.node(_PLACEHOLDER), (), request.classes)
+        scores = task.spec.graph(g, subject, {**task.options, **row})
+    return sha256_hex(canonical_json([task.spec.name, task.spec.version, scores.score.digest]))
+
+
+def _by_identity(chosen: Chosen[Any], locator: Locator) -> dict[str, Any]:
+    """Return a spec's options with every path replaced by the identity of what lies there."""
+    values = dict(chosen.options)
+    for option in chosen.spec.options:
+        if option.type == "path" and values[option.name] is not None:
+            values[option.name] = locator.path(values[option.name]).identity
+    return values
+
+
+def _walk(cells: Sequence[PlannedCell], store: Store) -> dict[str, PlannedNode]:
+    """Walk back from the missing cells; stop at what the store has. Producers come before consumers.
+
+    Of an open-ended node the largest number of items that any consumer asks for is planned.
+    """
+    order: dict[str, Node] = {}
+    for cell in cells:
+        if cell.state == "make":
+            for target in cell.targets:
+                for node in _producers_first(target, order):
+                    order[node.digest] = node
+    wanted: dict[str, int] = {}
+    for cell in cells:
+        if cell.state == "make":
+            wanted |= {target.digest: 0 for target in cell.targets}
+    needed: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+    for digest, node in reversed(order.items()):
+        if digest not in wanted:
+            continue
+        shards = tuple(range(shard_count(node, wanted[digest])))
+        missing = tuple(shard for shard in shards if not store.has(digest, shard))
+        needed[digest] = shards, missing
+        if missing:
+            for _, given in node.inputs:
+                parent, n = (given.node, given.n) if isinstance(given, Head) else (given, 0)
+                wanted[parent.digest] = max(wanted.get(parent.digest, 0), n)
+    planned: dict[str, PlannedNode] = {}
+    for digest, (shards, missing) in reversed(needed.items()):
+        items = _items(order[digest], shards, missing, planned, store)
+        planned[digest] = PlannedNode(order[digest], shards, missing, items)
+    return planned
+
+
+def _producers_first(target: Node, known: Mapping[str, Node]) -> list[Node]:
+    """Return the ancestors of ``target`` and itself that are not ``known`` yet, inputs before consumers."""
+    ordered: list[Node] = []
+    seen = set(known)
+    stack: list[tuple[Node, bool]] = [(target, False)]
+    while stack:
+        node, inputs_done = stack.pop()
+        if inputs_done:
+            ordered.append(node)
+        elif node.digest not in seen:
+            seen.add(node.digest)
+            stack.append((node, True))
+            parents = (given.node if isinstance(given, Head) else given for _, given in node.inputs)
+            stack.extend((parent, False) for parent in parents)
+    return ordered
+
+
+def shard_count(given: Node | Head, n: int = 0) -> int:
+    """Return how many shards hold the first ``n`` items of a node (all it has, unless it is open-ended)."""
+    node, n = (given.node, given.n) if isinstance(given, Head) else (given, n)
+    kind, _, name = node.step.shards.partition(":")
+    if kind == "one":
+        return 1
+    if kind == "index":
+        size = node.shard_size
+        assert size is not None
+        return -(-n // size)
+    if kind == "input":
+        return shard_count(dict(node.inputs)[name])
+    raise VgbenchError(f"step {node.step.id}: shards={node.step.shards!r} is not one, index:PARAM or input:NAME")
+
+
+def _items(
+    node: Node, shards: Sequence[int], missing: Sequence[int], planned: Mapping[str, PlannedNode], store: Store
+) -> int:
+    """Return a count to estimate by: items made, shards × size, samples of a training, or what the inputs hold."""
+    if node.shard_size:
+        return len(shards) * node.shard_size
+    if not missing:
+        return sum(store.commit_of(node.digest, shard).items for shard in shards)
+    samples = node.param.get("samples_seen")
+    if isinstance(samples, int):
+        return samples
+    heads = [given.n for _, given in node.inputs if isinstance(given, Head)]
+    return sum(heads) or max(
+        (planned[given.digest].items for _, given in node.inputs if isinstance(given, Node)), default=1
+    )
+
+
+def _normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()

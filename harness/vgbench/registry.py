@@ -1,0 +1,268 @@
+"""What is installed: plugins loaded one by one, so that a broken one is named and never stops the others.
+
+The only module that touches pluggy's hooks.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from argparse import _SubParsersAction
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from importlib.resources import files
+from typing import Any, Generic, TypeVar
+
+import pluggy
+
+from vgbench import hookspecs
+from vgbench.errors import UsageError, unknown
+from vgbench.types import (
+    ClassEntry,
+    ClassList,
+    ClassListSpec,
+    DatasetSpec,
+    Option,
+    Part,
+    SourceSpec,
+    SuiteSpec,
+    TaskSpec,
+    WeightsSpec,
+)
+
+GROUP = "vgbench"
+Spec = TypeVar("Spec")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One installed entry point: its distribution, how long it took to load, and what failed (None: nothing)."""
+
+    name: str
+    distribution: str
+    version: str
+    value: str
+    seconds: float
+    failure: str | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer(Generic[Spec]):
+    """A declared thing and the distribution that declares it."""
+
+    spec: Spec
+    distribution: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen(Generic[Spec]):
+    """A source or task as asked for: its spec and every option, defaults filled in and cast."""
+
+    spec: Spec
+    distribution: str
+    options: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Catalogue(Generic[Spec]):
+    """The declared things of one kind. Two distributions may declare one name until somebody asks for it."""
+
+    kind: str
+    listing: str
+    offers: dict[str, list[Offer[Spec]]] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Offer[Spec]]:
+        for name in sorted(self.offers):
+            yield from self.offers[name]
+
+    def add(self, name: str, spec: Spec, distribution: str) -> None:
+        self.offers.setdefault(name, []).append(Offer(spec, distribution))
+
+    def get(self, name: str) -> Offer[Spec]:
+        """Return the one offer called ``name`` (or ``distribution::name``); refuse an unknown or doubtful name."""
+        distribution, separator, plain = name.rpartition("::")
+        found = self.offers.get(plain if separator else name, [])
+        if separator:
+            found = [offer for offer in found if offer.distribution == distribution]
+        if not found:
+            raise unknown(self.kind, name, self.offers, listing=self.listing)
+        if len(found) > 1:
+            choices = ", ".join(sorted(f"{offer.distribution}::{plain}" for offer in found))
+            raise UsageError(
+                f"{len(found)} installed distributions declare the {self.kind} {plain!r}",
+                hint=f"ask for one of {choices}",
+            )
+        return found[0]
+
+
+class Registry:
+    """Everything that the installed plugins offer."""
+
+    def __init__(self, entry_points: Iterable[metadata.EntryPoint] | None = None) -> None:
+        self._manager = pluggy.PluginManager("vgbench")
+        self._manager.add_hookspecs(hookspecs)
+        self.plugins: list[Plugin] = []
+        self.sources: Catalogue[SourceSpec] = Catalogue("source", "vgbench list sources")
+        self.tasks: Catalogue[TaskSpec] = Catalogue("task", "vgbench list tasks")
+        self.suites: Catalogue[SuiteSpec] = Catalogue("suite", "vgbench list suites")
+        self.class_lists: Catalogue[ClassListSpec] = Catalogue("class list", "vgbench list classes")
+        self.datasets: Catalogue[DatasetSpec] = Catalogue("data set", "vgbench list datasets")
+        self.weights: Catalogue[WeightsSpec] = Catalogue("set of weights", "vgbench list weights")
+        self.parts: Catalogue[Part] = Catalogue("part", "vgbench list parts")
+        points = metadata.entry_points(group=GROUP) if entry_points is None else entry_points
+        for point in sorted(points, key=lambda p: (_distribution(p), p.name)):
+            self.plugins.append(self._load(point))
+
+    def _load(self, point: metadata.EntryPoint) -> Plugin:
+        """Load one plugin and read its offers; whatever it raises is kept for ``plugins doctor``."""
+        distribution = _distribution(point)
+        version = point.dist.version if point.dist else ""
+        start = time.perf_counter()
+        module: Any = None
+        try:
+            module = point.load()
+            self._manager.register(module, name=f"{distribution}::{point.name}")
+            self._manager.check_pending()
+            self._collect(module, distribution)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            if module is not None and self._manager.is_registered(module):
+                self._manager.unregister(module)
+            seconds = time.perf_counter() - start
+            failure = f"{type(error).__name__}: {error}"
+            return Plugin(point.name, distribution, version, point.value, seconds, failure, traceback.format_exc())
+        return Plugin(point.name, distribution, version, point.value, time.perf_counter() - start)
+
+    def _collect(self, module: object, distribution: str) -> None:
+        """Ask one plugin for its offers, all of them before any is kept: a half-broken plugin offers nothing."""
+        others = [p for p in self._manager.get_plugins() if p is not module]
+        offered: list[tuple[Catalogue[Any], str, Any]] = []
+        for catalogue, hook in (
+            (self.sources, "vgbench_offer_sources"),
+            (self.tasks, "vgbench_offer_tasks"),
+            (self.suites, "vgbench_offer_suites"),
+            (self.class_lists, "vgbench_offer_class_lists"),
+            (self.datasets, "vgbench_offer_datasets"),
+            (self.weights, "vgbench_offer_weights"),
+            (self.parts, "vgbench_offer_parts"),
+        ):
+            caller = self._manager.subset_hook_caller(hook, remove_plugins=others)
+            for specs in caller():
+                for spec in specs:
+                    name = f"{spec.kind}/{spec.name}" if isinstance(spec, Part) else spec.name
+                    offered.append((catalogue, name, spec))
+        for catalogue, name, spec in offered:
+            catalogue.add(name, spec, distribution)
+
+    @property
+    def failures(self) -> list[Plugin]:
+        return [plugin for plugin in self.plugins if plugin.failure]
+
+    def register(self, listener: object) -> None:
+        """Add an object whose methods implement hooks: the progress display of a command."""
+        self._manager.register(listener)
+
+    def add_commands(self, add: _SubParsersAction[Any]) -> None:
+        self._manager.hook.vgbench_offer_commands(add=add)
+
+    def node_finished(self, *, node: str, step: str, shard: int, items: int) -> None:
+        self._manager.hook.vgbench_on_node_finished(node=node, step=step, shard=shard, items=items)
+
+    def run_finished(self, run_dir: str) -> None:
+        self._manager.hook.vgbench_on_run_finished(run_dir=run_dir)
+
+    # ── looking things up by what a user types ───────────────────────────────────────────────────
+
+    def source(self, asked: str) -> Chosen[SourceSpec]:
+        """Resolve ``NAME[:OPT=VALUE,…]``; a value without ``=`` goes to the primary option."""
+        name, values = split_asked(asked)
+        offer = self._get(self.sources, name)
+        return Chosen(offer.spec, offer.distribution, self.choose(offer.spec, values))
+
+    def task(self, asked: str) -> list[Chosen[TaskSpec]]:
+        """Resolve a task, or a suite into its tasks."""
+        name, values = split_asked(asked)
+        if name in self.suites.offers and name not in self.tasks.offers:
+            suite = self._get(self.suites, name).spec
+            return [chosen for task in suite.tasks for chosen in self.task(asked.replace(name, task, 1))]
+        offer = self._get(self.tasks, name)
+        return [Chosen(offer.spec, offer.distribution, self.choose(offer.spec, values))]
+
+    def _get(self, catalogue: Catalogue[Spec], name: str) -> Offer[Spec]:
+        try:
+            return catalogue.get(name)
+        except UsageError as error:
+            if self.failures and name not in catalogue.offers:
+                broken = ", ".join(sorted(f"{p.name} ({p.distribution})" for p in self.failures))
+                hint = f"{error.hint or ''} Plugins that failed to load: {broken}; see: vgbench plugins doctor"
+                raise UsageError(error.what, hint=hint.strip()) from None
+            raise
+
+    def choose(self, spec: SourceSpec | TaskSpec, values: Mapping[str, object]) -> dict[str, Any]:
+        """Fill in every option of ``spec``: given values cast to their type, the others at their default."""
+        declared = {option.name: option for option in spec.options}
+        given = dict(values)
+        if "" in given:
+            if spec.primary is None:
+                raise UsageError(
+                    f"{spec.name}: {given['']!r} is not OPT=VALUE",
+                    hint=f"options: {', '.join(declared) or 'none'}",
+                )
+            given[spec.primary] = given.pop("")
+        for name in given:
+            if name not in declared:
+                raise unknown(f"option of {spec.name}", name, declared, listing=f"vgbench show {spec.name}")
+        return {name: option.cast(given.get(name, option.default)) for name, option in declared.items()}
+
+    def class_list(self, name: str) -> ClassList:
+        """Read a declared class list from its package."""
+        package, _, file = self.class_lists.get(name).spec.resource.partition(":")
+        return parse_class_list((files(package) / file).read_text())
+
+    def part(self, kind: str, name: str) -> Part:
+        known = [n.partition("/")[2] for n in self.parts.offers if n.startswith(f"{kind}/")]
+        distribution, separator, plain = name.rpartition("::")
+        if (plain if separator else name) not in known:
+            raise unknown(kind, name, known, listing="vgbench list parts")
+        return self.parts.get(f"{distribution}{separator}{kind}/{plain if separator else name}").spec
+
+
+def split_asked(asked: str) -> tuple[str, dict[str, object]]:
+    """Split ``NAME[:OPT=VALUE[,OPT=VALUE…]]``; a value without ``=`` comes back under the empty name.
+
+    ``dist::name`` keeps its double colon: only the first single ``:`` splits.
+    """
+    head, double, tail = asked.partition("::")
+    name, _, rest = (tail if double else head).partition(":")
+    values: dict[str, object] = {}
+    for item in filter(None, rest.split(",")):
+        key, equals, value = item.partition("=")
+        key, value = (key.strip(), value) if equals else ("", key)
+        if key in values:
+            raise UsageError(f"{asked}: option {key or 'value'!r} is given twice")
+        values[key] = value
+    return (f"{head}::{name}" if double else name), values
+
+
+def parse_class_list(text: str) -> ClassList:
+    """Read a class list's JSON: {name, version, classes: [{id, name, definition?, synonyms?}]}."""
+    value = json.loads(text)
+    entries = tuple(
+        ClassEntry(e["id"], e["name"], e.get("definition", ""), tuple(e.get("synonyms", ()))) for e in value["classes"]
+    )
+    if len({entry.id for entry in entries}) != len(entries):
+        raise UsageError(f"class list {value['name']}: a class id stands twice")
+    return ClassList(value["name"], value["version"], entries)
+
+
+def option_of(spec: SourceSpec | TaskSpec, name: str) -> Option | None:
+    """Return a declared option, or None."""
+    return next((option for option in spec.options if option.name == name), None)
+
+
+def _distribution(point: metadata.EntryPoint) -> str:
+    return point.dist.name if point.dist else "unknown"

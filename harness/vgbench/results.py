@@ -1,0 +1,318 @@
+"""Results: the cell, what is observed beside it, and the leaderboard. The only module that knows these files."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from vgbench.errors import CorruptArtifact
+from vgbench.stats import permutation_control_holds
+from vgbench.store import OBSERVED, RECORD, Store, write_file
+from vgbench.types import Metric
+
+CELL_FILE = "result.json"
+LEADERBOARD_FILE = "leaderboard.json"
+PLAN_FILE = "plan.json"
+METRICS_FILE = "metrics.json"
+PREDICTIONS_FILE = "predictions.parquet"
+PER_CLASS_FILE = "per_class.parquet"
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("not a finite number")
+    return value
+
+
+Finite = Annotated[float, AfterValidator(_finite)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+OptionValue = bool | int | Finite | str | None
+
+
+class Record(BaseModel):
+    """What all result models share: nothing unknown, nothing changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Ci(Record):
+    """A confidence interval in the unit of its metric."""
+
+    lo: Finite
+    hi: Finite
+    level: Finite
+    method: str
+
+
+class MetricValue(Record):
+    """One metric's value in the unit and bounds of its declaration; null with a reason when withheld."""
+
+    name: str
+    value: Finite | None
+    unit: str
+    n: int
+    ci: Ci | None
+    chance: Finite | None
+    higher_is_better: bool
+    main: bool
+    reason: str | None = None
+
+
+class SourceOf(Record):
+    """The source of a cell, with what it was shown beyond class names."""
+
+    name: str
+    distribution: str
+    kind: str
+    options: dict[str, OptionValue]
+    sees: str
+    models: list[str]
+    generator_training_data: str
+
+
+class TaskOf(Record):
+    """The task of a cell. ``row_options`` belong to the source's row, ``options`` to the column."""
+
+    name: str
+    version: str
+    distribution: str
+    options: dict[str, OptionValue]
+    row_options: dict[str, OptionValue]
+
+
+class Control(Record):
+    """A control: values at which a sound instrument reads chance. A gated one that does not hold fails the cell."""
+
+    name: str
+    values: list[Finite]
+    mean: Finite
+    sd: Finite | None
+    chance: Finite
+    gated: bool
+    holds: bool | None
+
+
+class Counts(Record):
+    """Images used and asked for. ``shortfall``: classes with fewer than asked, and by how many."""
+
+    images: int
+    requested: int | None
+    per_class: dict[str, int]
+    shortfall: dict[str, int]
+    rejected: dict[str, int]
+
+
+class Content(Record):
+    """Content hashes of the shards that the cell rests on."""
+
+    image_set: Digest
+    score: Digest
+    controls: dict[str, Digest]
+
+
+class Cell(Record):
+    """One source × task × options × seeds: deterministic, free of time and place."""
+
+    schema_: Literal["vgbench.cell/1"] = Field(default="vgbench.cell/1", alias="schema")
+    digest: Digest
+    column: Digest | None
+    status: Literal["ok", "failed", "blocked"]
+    reason: str | None
+    source: SourceOf
+    task: TaskOf
+    seeds: dict[str, int]
+    metrics: list[MetricValue]
+    counts: Counts | None
+    controls: list[Control]
+    nodes: dict[str, Digest]
+    content: Content | None
+
+    @property
+    def main(self) -> MetricValue | None:
+        """The main metric's value, if there is one."""
+        return next((metric for metric in self.metrics if metric.main), None)
+
+
+class Observed(Record):
+    """Timing, host and versions of a cell: outside every hash and comparison."""
+
+    schema_: Literal["vgbench.observed/1"] = Field(default="vgbench.observed/1", alias="schema")
+    seconds: dict[str, Finite]
+    host: str
+    versions: dict[str, str]
+
+
+class RowValue(Record):
+    """A row's value in one column: the mean over its cells' seeds, whose values stand beside it.
+
+    ``ci`` is the test items' interval of a single cell; over several seeds there is none yet.
+    """
+
+    metric: str
+    value: Finite | None
+    ci: Ci | None
+    n: int
+    by_seed: list[Finite]
+    controls_hold: bool | None
+
+
+class Row(Record):
+    """A source with its row options. ``tie_group`` is null while there is one training run only."""
+
+    source: str
+    options: dict[str, OptionValue]
+    distribution: str
+    backbone: str | None
+    row_options: dict[str, OptionValue]
+    sees: str
+    images: int | None
+    shortfall: int
+    values: dict[str, RowValue]
+    tie_group: int | None
+    tier: Literal["self-computed"]
+    cells: list[Digest]
+    note: str | None
+
+
+class Column(Record):
+    """A column: cells of other column digests never share it."""
+
+    digest: Digest
+    task: str
+    version: str
+    options: dict[str, OptionValue]
+    metric: str
+    higher_is_better: bool
+    chance: Finite | None
+
+
+class Leaderboard(Record):
+    """A run's leaderboard. ``rows`` are the same bytes however often and in whatever order they are rebuilt."""
+
+    schema_: Literal["vgbench.leaderboard/1"] = Field(default="vgbench.leaderboard/1", alias="schema")
+    columns: list[Column]
+    rows: list[Row]
+    aggregates: dict[str, Finite]
+    unscored: list[dict[str, str]]
+    observed: dict[str, Any]
+
+
+def dump(record: Record) -> str:
+    """Return a record as its JSON text, keys sorted."""
+    return json.dumps(record.model_dump(mode="json", by_alias=True), indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def metric_values(found: list[Mapping[str, Any]], declared: Mapping[str, Metric]) -> list[MetricValue]:
+    """Join a score node's ``metrics.json`` with the task's declarations; refuse a value outside its bounds."""
+    values = []
+    for i, item in enumerate(found):
+        metric = declared.get(item["metric"])
+        if metric is None:
+            raise CorruptArtifact(f"the scorer reported {item['metric']!r}, which the task does not declare")
+        value = item["value"]
+        lo, hi = metric.bounds
+        if value is not None and not lo <= value <= hi:
+            raise CorruptArtifact(f"{metric.id} = {value} lies outside its bounds {lo}..{hi}")
+        values.append(
+            MetricValue(
+                name=metric.id,
+                value=value,
+                unit=metric.unit,
+                n=item["n"],
+                ci=Ci(**item["ci"]) if item["ci"] else None,
+                chance=metric.chance,
+                higher_is_better=metric.higher_is_better,
+                main=i == 0,
+                reason=item["reason"],
+            )
+        )
+    return values
+
+
+def control_of(name: str, found: Mapping[str, Any], main: MetricValue) -> Control:
+    """Judge a control against the main metric: permutations of a probe are gated, a trained network's is shown."""
+    chance = main.chance
+    if chance is None or main.value is None:
+        raise CorruptArtifact(f"control {name}: the main metric has no chance level or no value")
+    if "permutations" in found:
+        values = [float(v) for v in found["permutations"]]
+        holds = permutation_control_holds(main.value, values, chance)
+        return Control(
+            name=name, values=values, mean=fmean(values), sd=stdev(values), chance=chance, gated=True, holds=holds
+        )
+    value = float(found["metrics"][0]["value"])
+    return Control(name=name, values=[value], mean=value, sd=None, chance=chance, gated=False, holds=None)
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Read a score shard's ``metrics.json``."""
+    value: dict[str, Any] = json.loads((folder / METRICS_FILE).read_text())
+    return value
+
+
+def commit_cell(store: Store, cell: Cell, score: Path, *, observed: Observed) -> None:
+    """Write a finished cell with its predictions into the store; of two writers the first wins."""
+    staging = store.staging("cell")
+    store.put(staging, CELL_FILE, dump(cell))
+    for name in (PREDICTIONS_FILE, PER_CLASS_FILE):
+        store.put(staging, name, score / name)
+    record = {"schema": "vgbench.commit/1", "cell": cell.digest, "items": 1, "per_class": {}, "rejected": {}}
+    store.commit(staging, store.cell(cell.digest), record, observed=observed.model_dump(mode="json", by_alias=True))
+
+
+def write_unfinished(run_dir: Path, cell: Cell) -> None:
+    """Leave a failed or blocked cell in the run's folder, where the next run replaces it."""
+    write_file(run_dir / "cells" / cell.digest / CELL_FILE, dump(cell))
+
+
+def read_cell(folder: Path) -> Cell:
+    """Read a cell's ``result.json``; raises ``CorruptArtifact`` when it is not one."""
+    try:
+        return Cell.model_validate_json((folder / CELL_FILE).read_text())
+    except (OSError, ValueError) as error:
+        raise CorruptArtifact(f"{folder / CELL_FILE}: {error}", hint=f"delete {folder} and run again") from error
+
+
+def read_cells(run_dir: Path) -> list[Cell]:
+    """Read the cells of a run's plan, in the plan's order."""
+    plan = json.loads((run_dir / PLAN_FILE).read_text())
+    return [read_cell(run_dir / "cells" / cell["digest"]) for cell in plan["cells"]]
+
+
+def read_observed(folder: Path) -> dict[str, Any]:
+    """Read what was observed beside a cell; empty when there is nothing."""
+    path = folder / OBSERVED
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def is_finished(folder: Path) -> bool:
+    """Say whether a run's cell folder holds a committed cell."""
+    return (folder / RECORD).exists()
+
+
+def write_plan(run_dir: Path, plan: Mapping[str, Any]) -> None:
+    write_file(run_dir / PLAN_FILE, json.dumps(plan, indent=1, sort_keys=True) + "\n")
+
+
+def write_leaderboard(run_dir: Path, board: Leaderboard) -> Path:
+    """Write ``leaderboard.json`` and return where it lies."""
+    path = run_dir / LEADERBOARD_FILE
+    write_file(path, dump(board))
+    return path
+
+
+def read_leaderboard(path: Path) -> Leaderboard:
+    """Read a ``leaderboard.json``; raises ``CorruptArtifact`` when it is not one."""
+    try:
+        return Leaderboard.model_validate_json(path.read_text())
+    except (OSError, ValueError) as error:
+        raise CorruptArtifact(f"{path}: {error}", hint="vgbench leaderboard build RUN_DIR") from error
+
+
+SCHEMAS: dict[str, type[Record]] = {"cell": Cell, "observed": Observed, "leaderboard": Leaderboard}

@@ -1,0 +1,75 @@
+"""Score predictions against labels with a task's scorer: the one place where a test set's labels are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from vgbench.images import LABELS_FILE, read_table, write_table
+from vgbench.steps.probe import PREDICTIONS_FILE
+from vgbench.types import Columns, Made, Scored, Step
+
+METRICS_FILE = "metrics.json"
+PER_CLASS_FILE = "per_class.parquet"
+
+
+def score(step: Step) -> Made:
+    """Write ``metrics.json``, ``predictions.parquet`` and ``per_class.parquet``.
+
+    Predictions and labels must name the same samples, each once. Predictions with a ``permutation`` column are a
+    control: each permutation is scored by itself and only the values of the main metric are kept.
+    """
+    scorer = step.load(step.params["scorer"])
+    table = read_table(step.inputs["predictions"].path / PREDICTIONS_FILE)
+    labels = columns_of(read_table(step.inputs["labels"].path / LABELS_FILE))
+    if "permutation" in table.column_names:
+        permutation = table["permutation"].to_numpy()
+        groups = [table.filter(pa.array(permutation == k)) for k in range(int(permutation.max()) + 1)]
+        values = [scorer(*aligned(columns_of(g), labels), {}).metrics[0].value for g in groups]
+        _write(step, {"permutations": values})
+        return Made(len(groups))
+    predictions, truth = aligned(columns_of(table), labels)
+    scored: Scored = scorer(predictions, truth, {})
+    _write(step, {"metrics": [asdict(value) for value in scored.metrics]})
+    write_table(step.out / PREDICTIONS_FILE, table.take(np.argsort(table["sample_id"].to_numpy(), kind="stable")))
+    per_class = {
+        "class_id": [row[0] for row in scored.per_class],
+        "n": pa.array([row[1] for row in scored.per_class], pa.int64()),
+        "value": pa.array([row[2] for row in scored.per_class], pa.float64()),
+    }
+    write_table(step.out / PER_CLASS_FILE, pa.table(per_class))
+    return Made(len(truth["sample_id"]))
+
+
+def columns_of(table: pa.Table) -> dict[str, Any]:
+    """Return a table's plain columns as numpy arrays."""
+    return {name: np.asarray(table[name].to_pylist()) for name in table.column_names if name != "scores"}
+
+
+def aligned(predictions: Mapping[str, Any], labels: Mapping[str, Any]) -> tuple[Columns, Columns]:
+    """Sort both by sample id; raise ``ValueError`` unless they name the same samples, each exactly once."""
+    ordered: list[Columns] = []
+    for name, columns in (("predictions", predictions), ("labels", labels)):
+        ids = columns["sample_id"]
+        order = np.argsort(ids, kind="stable")
+        if (ids[order][1:] == ids[order][:-1]).any():
+            raise ValueError(f"a sample id stands twice in the {name}")
+        ordered.append({key: column[order] for key, column in columns.items()})
+    found, truth = ordered
+    if not np.array_equal(found["sample_id"], truth["sample_id"]):
+        missing = sorted(set(truth["sample_id"]) - set(found["sample_id"]))
+        extra = sorted(set(found["sample_id"]) - set(truth["sample_id"]))
+        raise ValueError(
+            f"predictions and labels differ: {len(missing)} missing {missing[:3]}, {len(extra)} unknown {extra[:3]}"
+        )
+    return found, truth
+
+
+def _write(step: Step, metrics: Mapping[str, Any]) -> None:
+    text = json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    (step.out / METRICS_FILE).write_text(text)

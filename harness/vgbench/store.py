@@ -1,0 +1,232 @@
+"""What has been made: shard folders addressed by recipe, each absent or complete, checked when used.
+
+The only module that commits. A shard is made in a staging folder, hashed, fsynced and renamed into place; of two
+writers the first wins and the other discards. No lock is needed for correctness.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vgbench.errors import CorruptArtifact, VgbenchError
+from vgbench.types import canonical_json, sha256_hex
+
+RECORD = "commit.json"
+OBSERVED = "observed.json"  # timing, host, versions: never hashed, never compared
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A shard's commit record: what its body made, from what, and the hash of every file."""
+
+    folder: Path
+    record: Mapping[str, Any]
+
+    @property
+    def items(self) -> int:
+        return int(self.record["items"])
+
+    @property
+    def per_class(self) -> dict[str, int]:
+        return dict(self.record["per_class"])
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        return dict(self.record["rejected"])
+
+    @property
+    def content(self) -> str:
+        """The content hash: SHA-256 over the names and hashes of the payload files."""
+        return sha256_hex(canonical_json({name: f["sha256"] for name, f in self.record["files"].items()}))
+
+    @property
+    def observed(self) -> dict[str, Any]:
+        path = self.folder / OBSERVED
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+@dataclass(slots=True)
+class Store:
+    """The store under ``home``. Makes its folders on the first write."""
+
+    home: Path
+    _checked: dict[Path, tuple[int, int, int]] = field(default_factory=dict)
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────
+
+    def folder(self, digest: str, shard: int) -> Path:
+        """Return where a shard lies, or would lie."""
+        return self.home / "store" / digest[:2] / digest / f"{shard:06d}"
+
+    def cell(self, digest: str) -> Path:
+        """Return where a cell lies, or would lie."""
+        return self.home / "cells" / digest[:2] / digest
+
+    def has(self, digest: str, shard: int = 0) -> bool:
+        """Say whether a shard is complete. A folder under its final name always is."""
+        return (self.folder(digest, shard) / RECORD).exists()
+
+    def has_cell(self, digest: str) -> bool:
+        return (self.cell(digest) / RECORD).exists()
+
+    def commit_of(self, digest: str, shard: int = 0) -> Commit:
+        """Return a shard's commit record; the payload may have been freed since."""
+        return read_commit(self.folder(digest, shard))
+
+    def shards(self, digest: str) -> list[Commit]:
+        """Return the commit records of a node's shards that are here, in order."""
+        folder = self.folder(digest, 0).parent
+        return [read_commit(p) for p in sorted(folder.iterdir())] if folder.is_dir() else []
+
+    def use(self, digest: str, shard: int = 0) -> Path:
+        """Return a shard's folder after checking every payload file against its recorded hash.
+
+        Each file is hashed once per process, and again if its inode, size or time has changed since.
+        Raises ``CorruptArtifact`` naming the file.
+        """
+        return self.check(self.folder(digest, shard))
+
+    def check(self, folder: Path) -> Path:
+        """Check a committed folder's files against its record; see ``use``."""
+        for name, expected in read_commit(folder).record["files"].items():
+            path = folder / name
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                raise CorruptArtifact(f"{path} is missing", hint="vgbench cache verify") from None
+            seen = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            if self._checked.get(path) == seen:
+                continue
+            if stat.st_size != expected["bytes"] or hash_file(path) != expected["sha256"]:
+                raise CorruptArtifact(
+                    f"{path} does not have the bytes it was committed with",
+                    hint=f"delete {folder} and run the same command again; it remakes only that",
+                )
+            self._checked[path] = seen
+        return folder
+
+    def all_shards(self) -> Iterator[Path]:
+        """Yield the folder of every committed shard and cell."""
+        yield from sorted(p.parent for p in self.home.glob(f"store/*/*/*/{RECORD}"))
+        yield from sorted(p.parent for p in self.home.glob(f"cells/*/*/{RECORD}"))
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────
+
+    def staging(self, label: str) -> Path:
+        """Make a fresh folder on the store's file system, named after this process."""
+        root = self.home / "tmp"
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(prefix=f"{label}-{socket.gethostname()}-{os.getpid()}-", dir=root))
+        except OSError as error:
+            raise VgbenchError(
+                f"cannot write to {root}: {error.strerror}", hint="choose another place with --home"
+            ) from error
+
+    def scratch(self, digest: str, shard: int) -> Path:
+        """Return the folder that survives kills until this shard is committed."""
+        path = self.home / "scratch" / f"{digest}-{shard:06d}"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def commit(self, staging: Path, target: Path, record: Mapping[str, Any], *, observed: Mapping[str, Any]) -> Commit:
+        """Turn a staging folder into a committed one: hash and fsync every file, write the record, rename.
+
+        When ``target`` is already there the staging folder is discarded and the existing record returned.
+        """
+        files: dict[str, dict[str, Any]] = {}
+        for path in sorted(p for p in staging.rglob("*") if p.is_file()):
+            files[path.relative_to(staging).as_posix()] = {"sha256": hash_file(path), "bytes": path.stat().st_size}
+            _fsync(path)
+        _write(staging / OBSERVED, _pretty(observed))
+        _write(staging / RECORD, _pretty({**record, "files": files}))
+        for folder in sorted({p.parent for p in staging.rglob("*")} | {staging}):
+            _fsync(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            staging.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            self.discard(staging)
+        _fsync(target.parent)
+        return read_commit(target)
+
+    def put(self, staging: Path, name: str, content: str | Path) -> None:
+        """Write a text, or copy a file, into a staging folder."""
+        if isinstance(content, Path):
+            shutil.copyfile(content, staging / name)
+        else:
+            (staging / name).write_text(content)
+
+    def discard(self, folder: Path) -> None:
+        """Remove a staging or scratch folder."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def copy_cell(self, digest: str, run_dir: Path) -> None:
+        """Copy a finished cell into a run's folder, unless the same cell is already there."""
+        target = run_dir / "cells" / digest
+        if not (target / RECORD).exists():
+            run_dir.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(prefix=".tmp-", dir=run_dir))
+            shutil.copytree(self.check(self.cell(digest)), staging, dirs_exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                staging.rename(target)
+            except OSError:
+                self.discard(staging)
+
+
+def read_commit(folder: Path) -> Commit:
+    """Read a folder's commit record; raises ``CorruptArtifact`` when it is not one."""
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text())
+        if not {"files", "items"} <= record.keys():
+            raise ValueError("no files or items")
+    except (OSError, ValueError, AttributeError) as error:
+        raise CorruptArtifact(f"{path} is not a commit record: {error}", hint=f"delete {folder}") from error
+    return Commit(folder, record)
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_file(path: Path, text: str) -> None:
+    """Replace a file atomically: readers see the old text or the new, whatever happens."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    os.close(handle)
+    _write(Path(name), text)
+    Path(name).replace(path)
+    _fsync(path.parent)
+
+
+def _pretty(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
+    _fsync(path)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,607 @@
+"""The contracts: what plugins declare, what a graph is made of, what a step receives. Standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
+
+from vgbench.errors import UsageError
+
+Axis: TypeAlias = Literal["source", "train", "probe"]
+AXES: tuple[Axis, ...] = ("source", "train", "probe")
+
+
+def canonical_json(value: object) -> str:
+    """Return the one JSON text of ``value``: sorted keys, no spaces, ASCII, no NaN. Digests are taken of it."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha256_hex(text: str) -> str:
+    """Return the SHA-256 of a text's UTF-8 bytes, 64 hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+# ── What the world is made of ────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class ClassEntry:
+    """One class: a stable ``id`` (wnid, slug), the name for prompts, and what recipes may use besides."""
+
+    id: str
+    name: str
+    definition: str = ""
+    synonyms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClassList:
+    """An ordered list of classes. A label is a position in it, 0..C-1."""
+
+    name: str
+    version: str
+    classes: tuple[ClassEntry, ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(entry.id for entry in self.classes)
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A named piece of a protocol (kind: encoder, probe, prompts, recipe, scorer) that third parties can add.
+
+    Used as a step param: kind, name, version and values enter the key, ``entry`` ("module:function") does not.
+    """
+
+    kind: str
+    name: str
+    version: str
+    entry: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    summary: str = ""
+
+    def key(self) -> dict[str, Any]:
+        return {"part": self.kind, "name": self.name, "version": self.version, "values": dict(self.values)}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Something outside the store, used as a step param: its ``identity`` enters the key, its ``path`` does not."""
+
+    identity: str
+    path: str
+
+    def key(self) -> dict[str, Any]:
+        return {"place": self.identity}
+
+
+# ── The graph ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What one item costs on the reference machine (one core, or one GPU for steps that want one): for estimates."""
+
+    items_per_second: float
+    bytes_per_item: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StepRef:
+    """Name a piece of work without importing it.
+
+    ``id`` is ``owner.verb`` and never changes; its owner is the distribution that ships it. ``version`` is raised by
+    the author whenever the bytes a step makes change. ``entry`` ("module:function") is resolved in a worker only.
+    ``seed`` names the axis whose seed the step draws from. ``shards`` is ``one``, ``index:PARAM`` (an open-ended step
+    whose shards hold PARAM items each) or ``input:NAME`` (one shard for each shard of that input).
+    """
+
+    id: str
+    version: str
+    entry: str
+    seed: Axis | None = None
+    shards: str = "one"
+    gpu: bool = False
+    rate: Rate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first ``n`` items of an open-ended node: what its consumer's key holds."""
+
+    node: Node
+    n: int
+
+    @property
+    def key(self) -> list[Any]:
+        return [self.node.digest, self.n]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """A step with its params, seed and inputs; ``digest`` is the SHA-256 of that in canonical JSON.
+
+    ``bindings`` (entries of parts, paths of places) and ``owner`` (whose worker runs it) are not in the key.
+    Equal digests are equal nodes.
+    """
+
+    step: StepRef
+    params: str
+    seed: int | None
+    inputs: tuple[tuple[str, Node | Head], ...]
+    bindings: tuple[tuple[str, str], ...] = ()
+    owner: str = "scoring"
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        key = {
+            "step": [self.step.id, self.step.version],
+            "params": json.loads(self.params),
+            "seed": [self.step.seed, self.seed],
+            "inputs": {name: i.key if isinstance(i, Head) else i.digest for name, i in self.inputs},
+        }
+        object.__setattr__(self, "digest", sha256_hex(canonical_json(key)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Node) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"Node({self.step.id} {self.digest[:12]})"
+
+    def head(self, n: int) -> Head:
+        """Return a reference to the first ``n`` items; the node must be open-ended (``shards="index:…"``)."""
+        if self.shard_size is None:
+            raise UsageError(f"step {self.step.id} is not open-ended, so it has no first {n} items")
+        return Head(self, n)
+
+    @property
+    def param(self) -> dict[str, Any]:
+        """The params as a fresh dictionary (parts and places as their keys)."""
+        value: dict[str, Any] = json.loads(self.params)
+        return value
+
+    @property
+    def shard_size(self) -> int | None:
+        """Items in each shard of an open-ended node; None for the other kinds."""
+        kind, _, name = self.step.shards.partition(":")
+        return int(self.param[name]) if kind == "index" else None
+
+    def walk(self) -> Iterator[Node]:
+        """Yield this node and its ancestors, each once, consumers before what they read."""
+        seen = {self.digest}
+        stack: list[Node] = [self]
+        while stack:
+            node = stack.pop()
+            yield node
+            for _, given in node.inputs:
+                parent = given.node if isinstance(given, Head) else given
+                if parent.digest not in seen:
+                    seen.add(parent.digest)
+                    stack.append(parent)
+
+
+def make_node(
+    step: StepRef,
+    *,
+    inputs: Mapping[str, Input] | None = None,
+    params: Mapping[str, Any] | None = None,
+    seeds: Mapping[Axis, int] | None = None,
+    owner: str = "scoring",
+) -> Node:
+    """Build a node: expand image sets, take parts and places apart into key and binding, pick the axis's seed."""
+    flat: list[tuple[str, Node | Head]] = []
+    for name, given in (inputs or {}).items():
+        if isinstance(given, Images):
+            flat.append((name, given.index))
+            flat.extend((f"{name}/{i:04d}", member) for i, member in enumerate(given.members))
+        elif isinstance(given, Backbone):
+            flat.append((name, given.weights))
+        else:
+            flat.append((name, given))
+    bindings: dict[str, str] = {}
+    keyed: dict[str, Any] = {}
+    for name, value in (params or {}).items():
+        if isinstance(value, (Part, Place)):
+            keyed[name] = value.key()
+            bindings[name] = value.entry if isinstance(value, Part) else value.path
+        else:
+            keyed[name] = value
+    try:
+        text = canonical_json(keyed)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"params of step {step.id} are not JSON: {error}") from error
+    seed = (seeds or {}).get(step.seed, 0) if step.seed else None
+    return Node(step, text, seed, tuple(sorted(flat, key=lambda item: item[0])), tuple(sorted(bindings.items())), owner)
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """An image set: an ``index`` node (image id, label, member, shard, row, hash) and the ``members`` it points into.
+
+    Given as an input, both travel: whoever reads pixels depends on the index and on what holds the bytes.
+    """
+
+    index: Node
+    members: tuple[Node | Head, ...]
+    classes: ClassList
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """A trained (or untrained) network: ``weights.safetensors`` and ``meta.json``; scored by the same task graphs."""
+
+    weights: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A real data set's split: the images without labels, and the labels, the only truth for scoring, apart."""
+
+    images: Node
+    labels: Node
+
+
+Input: TypeAlias = "Node | Head | Images | Backbone"
+
+
+@dataclass(frozen=True, slots=True)
+class DataRequest:
+    """What a task asks of a source.
+
+    ``images_per_class`` None means all there are. ``references``: real images of the class list that a source may
+    start from. ``pool`` (default: the references) is what ``original`` draws from. ``exclude``: nodes of images whose
+    copies are left out when images are selected.
+    """
+
+    classes: ClassList
+    images_per_class: int | None
+    references: Images | None = None
+    pool: Images | None = None
+    exclude: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """A task graph's result: the score node, and its controls by name."""
+
+    score: Node
+    controls: Mapping[str, Node] = field(default_factory=dict)
+
+
+class Graph(Protocol):
+    """What a source's or task's pure graph function builds with. It performs no I/O on the author's behalf."""
+
+    def node(
+        self, step: StepRef, *, inputs: Mapping[str, Input] | None = None, params: Mapping[str, Any] | None = None
+    ) -> Node:
+        """Add a node. ``params`` are JSON, parts and places; the seed of the step's axis is filled in."""
+        ...
+
+    def images(self, source: str, request: DataRequest, **options: object) -> Images:
+        """Return another source's images for a request; sources compose by name."""
+        ...
+
+    def class_list(self, name: str) -> ClassList:
+        """Return a declared class list."""
+        ...
+
+    def dataset(self, name: str, split: str) -> Dataset:
+        """Return a declared data set's split; ``NotObserved`` when nobody has observed its identity."""
+        ...
+
+    def weights(self, name: str) -> Place:
+        """Return declared weights; ``NotObserved`` when nobody has observed their identity."""
+        ...
+
+    def path(self, value: str) -> Place:
+        """Return a path option's value with the identity of what lies there."""
+        ...
+
+    def part(self, kind: str, name: str) -> Part:
+        """Return a declared part."""
+        ...
+
+
+# ── What plugins declare ─────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A declared, typed option of a source or task. ``axis``: *row* options belong to the source's row."""
+
+    name: str
+    type: Literal["str", "int", "float", "bool", "path", "count"]
+    default: Any
+    help: str
+    choices: tuple[Any, ...] = ()
+    axis: Literal["row", "column"] = "column"
+    minimum: float | None = None
+
+    def cast(self, value: object) -> Any:
+        """Return ``value`` (text or already typed) as this option's type; ``UsageError`` says what is accepted."""
+        try:
+            cast = self._cast(value)
+        except (TypeError, ValueError):
+            raise UsageError(f"{self.name}={value}: not {_ARTICLES[self.type]}", hint=self.help) from None
+        if self.choices and cast not in self.choices:
+            raise UsageError(f"{self.name}={value}", hint=f"choose from {', '.join(map(str, self.choices))}")
+        if self.minimum is not None and cast is not None and cast < self.minimum:
+            raise UsageError(f"{self.name}={value}: must be at least {self.minimum:g}")
+        return cast
+
+    def _cast(self, value: object) -> Any:
+        text = str(value).strip()
+        if self.type == "bool":
+            return (
+                {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(text.lower())
+                if text.lower() in {"true", "1", "yes", "false", "0", "no"}
+                else int("not a bool")
+            )
+        if self.type == "int":
+            return int(text)
+        if self.type == "count":
+            if value is None or text == "all":
+                return None
+            count = int(text)
+            if count < 1:
+                raise ValueError
+            return count
+        if self.type == "float":
+            number = float(text)
+            if number != number or number in (float("inf"), float("-inf")):
+                raise ValueError
+            return number
+        return str(value)
+
+
+_ARTICLES = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a finite number",
+    "bool": "true or false",
+    "path": "a path",
+    "count": "a whole number of at least 1, or 'all'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure that a task reports. ``chance`` is the value of guessing; proportions are fractions 0..1."""
+
+    id: str
+    unit: str = "fraction"
+    bounds: tuple[float, float] = (0.0, 1.0)
+    higher_is_better: bool = True
+    chance: float | None = None
+    recomputable_from: str = "predictions"
+
+
+@dataclass(frozen=True, slots=True)
+class Sees:
+    """What a source was shown beyond class names, and the foundation models it used."""
+
+    level: Literal["class names", "k references per class", "full labelled set"]
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """A data source: how to make (``class_graph``) or find (``set_graph``) images of a class list; one of the two.
+
+    ``class_graph(g, entry, request, options)`` returns the open-ended node of ONE class's images.
+    ``set_graph(g, request, options)`` returns a whole image set at once. Either may raise ``CannotServe``.
+    """
+
+    name: str
+    summary: str
+    kind: str
+    sees: Sees
+    class_graph: Callable[[Graph, ClassEntry, DataRequest, Mapping[str, Any]], Node] | None = None
+    set_graph: Callable[[Graph, DataRequest, Mapping[str, Any]], Images] | None = None
+    primary: str | None = None
+    options: tuple[Option, ...] = ()
+    requires: tuple[str, ...] = ()
+    extra: str | None = None
+    citation: str = ""
+    license: str = ""
+    generator_training_data: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """A task: what images it asks for, and the graph from an image set (or a backbone) to one score node.
+
+    ``scorer`` ("module:function") turns predictions and labels into ``Scored``, in numpy; ``run``, ``score`` and
+    ``verify`` share it. The first of ``metrics`` is the main one.
+    """
+
+    name: str
+    version: str
+    summary: str
+    request: Callable[[Graph, Mapping[str, Any]], DataRequest]
+    graph: Callable[[Graph, Images | Backbone, Mapping[str, Any]], Scores]
+    metrics: tuple[Metric, ...]
+    scorer: str
+    labels: tuple[str, str] | None = None
+    primary: str | None = None
+    options: tuple[Option, ...] = ()
+    datasets: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    extra: str | None = None
+    citation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteSpec:
+    """A named list of tasks; averaged only when complete."""
+
+    name: str
+    summary: str
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassListSpec:
+    """A class list that lies as JSON in a package: ``resource`` is "package:file"."""
+
+    name: str
+    summary: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A split: its size, and the SHA-256 of its sorted sample ids joined by newlines (None: nobody observed it)."""
+
+    n: int
+    sample_ids: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSpec:
+    """A real data set: where it lies, what its bytes must be, and the steps that read images and labels apart.
+
+    ``place`` is "package:file" for data bundled with a Python package. ``sha256`` is the observed identity
+    (None: not observed). The steps get the params ``place``, ``dataset``, ``split`` and ``manifest``.
+    """
+
+    name: str
+    summary: str
+    classes: str
+    splits: Mapping[str, Split]
+    place: str
+    sha256: str | None
+    read_images: StepRef
+    read_labels: StepRef
+    license: str = ""
+    citation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsSpec:
+    """Published weights, pinned by revision or hash (None: not observed)."""
+
+    name: str
+    summary: str
+    place: str
+    sha256: str | None
+    license: str = ""
+    citation: str = ""
+
+
+# ── What a scorer returns ────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A confidence interval in the unit of its metric."""
+
+    lo: float
+    hi: float
+    level: float
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A metric's value over ``n`` items, or None with the ``reason`` it is withheld."""
+
+    metric: str
+    value: float | None
+    n: int
+    ci: Interval | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A scorer's result: the task's metrics, and one row (class_id, n, value) per class."""
+
+    metrics: tuple[Value, ...]
+    per_class: tuple[tuple[str, int, float], ...] = ()
+
+
+# ── What a step's body receives and returns ──────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A finished input: one folder per shard. ``n`` is the number of items asked for (None: all)."""
+
+    digest: str
+    shards: tuple[Path, ...]
+    n: int | None = None
+    members: tuple[Artifact, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The folder of a single-shard artifact."""
+        if len(self.shards) != 1:
+            raise ValueError(f"artifact {self.digest[:12]} has {len(self.shards)} shards, not one")
+        return self.shards[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a body reports: items written, items per class id, and what it refused, by reason."""
+
+    items: int
+    per_class: Mapping[str, int] = field(default_factory=dict)
+    rejected: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step's view of the world: read ``inputs`` and ``params``, write under ``out`` and ``scratch``, return ``Made``.
+
+    ``params`` holds ``Part`` and ``Place`` objects where the graph put them. ``scratch`` survives kills and is
+    deleted when the shard is committed. ``resident(key, make)`` keeps a costly object for later shards in the same
+    process. ``progress(done, total)`` is shown to the user.
+    """
+
+    node: str
+    params: Mapping[str, Any]
+    inputs: Mapping[str, Artifact]
+    seed: int | None
+    shard: int
+    out: Path
+    scratch: Path
+    device: str
+    progress: Callable[[int, int], None]
+    resident: Callable[[str, Callable[[], Any]], Any]
+    load: Callable[[Part], Callable[..., Any]]
+
+    def range(self, shard_size: int) -> range:
+        """Return the item indices of this shard of an open-ended node."""
+        return range(self.shard * shard_size, (self.shard + 1) * shard_size)
+
+    def image_seed(self, index: int, attempt: int = 0) -> int:
+        """Return the 63-bit seed of image ``index``: a hash of the node's digest, the index and the attempt.
+
+        It depends on nothing else: not on the shard, the batch, the order or the machine.
+        """
+        text = f"{self.node}/{index}/{attempt}"
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def with_owner(node: Node, owner: str) -> Node:
+    """Return the node with another owner; its digest is the same."""
+    return replace(node, owner=owner)
+
+
+Body: TypeAlias = Callable[[Step], Made]
+Columns: TypeAlias = Mapping[str, Any]
+Scorer: TypeAlias = Callable[[Columns, Columns, Mapping[str, Any]], Scored]
+Progress: TypeAlias = Callable[[int, int], None]
+Strings: TypeAlias = Sequence[str]

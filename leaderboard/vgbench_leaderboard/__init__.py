@@ -1,0 +1,65 @@
+"""The leaderboard: from a run's cells to ``leaderboard.json``, and the commands around it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vgbench import hookimpl
+
+if TYPE_CHECKING:
+    from vgbench.commands import Context
+
+
+@hookimpl
+def vgbench_on_run_finished(run_dir: str) -> None:
+    """Write the run's ``leaderboard.json``."""
+    from vgbench_leaderboard.build import build_run
+
+    build_run(Path(run_dir))
+
+
+@hookimpl
+def vgbench_offer_commands(add: argparse._SubParsersAction[Any]) -> None:
+    parser = add.add_parser("leaderboard", help="build or show a run's leaderboard")
+    verbs = parser.add_subparsers(metavar="build|show", required=True, parser_class=type(parser))
+    build = verbs.add_parser("build", help="rebuild leaderboard.json from a run's cells")
+    build.add_argument("run_dir", metavar="RUN_DIR")
+    build.add_argument("--json", action="store_true", help="print the leaderboard as JSON")
+    build.set_defaults(call=call_build)
+    show = verbs.add_parser("show", help="print a run's table")
+    show.add_argument("run_dir", metavar="RUN_DIR")
+    show.add_argument("--json", action="store_true", help="print the leaderboard as JSON")
+    show.set_defaults(call=call_show)
+
+
+def call_build(args: argparse.Namespace, context: Context) -> int:
+    from vgbench_leaderboard.build import build_run
+
+    build_run(_run_dir(args.run_dir))
+    return call_show(args, context)
+
+
+def call_show(args: argparse.Namespace, context: Context) -> int:
+    from vgbench import results
+    from vgbench.commands.output import write, write_json
+    from vgbench.commands.table import write_board
+
+    path = _run_dir(args.run_dir) / results.LEADERBOARD_FILE
+    board = results.read_leaderboard(path)
+    if args.json:
+        write_json(board.model_dump(mode="json", by_alias=True))
+        return 0
+    write_board(board)
+    write(f"leaderboard: {path}")
+    return 0
+
+
+def _run_dir(text: str) -> Path:
+    from vgbench import UsageError, results
+
+    path = Path(text)
+    if not (path / results.PLAN_FILE).exists():
+        raise UsageError(f"{text} is not a run's folder: it has no {results.PLAN_FILE}")
+    return path

@@ -1,0 +1,1 @@
+"""Built-in protocols: one folder each, the real task and its Toybox twin from one graph."""

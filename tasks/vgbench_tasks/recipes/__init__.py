@@ -1,0 +1,1 @@
+"""Training recipes: named, versioned numbers. Each says where its numbers come from."""
