@@ -92,7 +92,7 @@ def backbone(
         return subject
     params = {
         "arch": arch,
-        "arch_args": dict(recipe.values.get("arch_args", {})),
+        "arch_args": {},
         "n_classes": n_classes,
         "recipe": recipe,
         "samples_seen": samples_seen,

@@ -113,7 +113,7 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
             Option("train", "str", "probe", "what is trained on the source's images", choices=("probe", "backbone")),
             Option("probe", "str", "logreg", "probe fitted on the 64 block counts (train=probe)"),
             Option("recipe", "str", "digits-small", "training recipe (train=backbone)"),
-            Option("backbone", "str", "PLACEHOLDER_ARCH", "timm architecture (train=backbone)", axis="row"),
+            Option("backbone", "str", "test_resnet", "timm architecture (train=backbone)", axis="row"),
             Option("images_per_class", "count", 500, "images asked of the source for each digit", axis="row"),
         ),
         datasets=("digits",),

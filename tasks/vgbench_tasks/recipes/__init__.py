@@ -1,1 +1,47 @@
-"""Training recipes: named, versioned numbers. Each says where its numbers come from."""
+"""Training recipes: named, versioned numbers. Each says where its numbers come from.
+
+``samples_seen`` is the budget, whatever the size of the source's image set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vgbench import Part, hookimpl
+
+# Ours: chosen by five-fold cross-validation inside the real training digits (never on the test digits), where
+# test_resnet reaches 99 % in about 8 s on one thread. Optimiser, schedule, weight decay and label smoothing are those
+# of lbGen's Table 5; the EMA averages over the same share of the run as there (0.9999 over 75,068 steps).
+DIGITS_SMALL = Part(
+    "recipe",
+    "digits-small",
+    "1",
+    values={
+        "samples_seen": 12_800,
+        "batch": 64,
+        "micro_batch": 64,
+        "input_px": 32,
+        "in_chans": 1,
+        "mean": [0.5],
+        "std": [0.5],
+        "interpolation": "bicubic",
+        "lr": 2e-3,
+        "min_lr": 1e-6,
+        "weight_decay": 0.05,
+        "betas": [0.9, 0.999],
+        "warmup_fraction": 0.1,
+        "label_smoothing": 0.1,
+        "ema_horizon": 0.1332,
+        "drop_path": 0.0,
+        "dtype": "float32",
+        "threads": 1,
+        "shift_px": 2,
+        "flip": False,
+    },
+    summary="200 steps of AdamW for a small network on 32 px digits; chosen on real training digits only",
+)
+
+
+@hookimpl
+def vgbench_offer_parts() -> Iterable[Part]:
+    yield DIGITS_SMALL
