@@ -1,0 +1,30 @@
+"""Top-1 and mean per-class accuracy by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vgbench.metrics.classify import top1
+from vgbench.steps.score import aligned
+
+LABELS = {"sample_id": np.array(["a", "b", "c", "d"]), "class_id": np.array(["x", "x", "x", "y"])}
+
+
+def test_top1_and_mean_per_class_by_hand() -> None:
+    predictions = {"sample_id": LABELS["sample_id"], "prediction": np.array(["x", "x", "y", "na"])}
+    scored = top1(predictions, LABELS, {})
+    assert [(v.metric, v.value) for v in scored.metrics] == [("top1", 0.5), ("mean_per_class", pytest.approx(1 / 3))]
+    assert scored.per_class == (("x", 3, pytest.approx(2 / 3)), ("y", 1, 0.0))
+
+
+def test_alignment_is_by_sample_id_not_by_order() -> None:
+    predictions = {"sample_id": np.array(["d", "a", "b", "c"]), "prediction": np.array(["y", "x", "x", "x"])}
+    found, truth = aligned(predictions, LABELS)
+    assert top1(found, truth, {}).metrics[0].value == 1.0
+
+
+@pytest.mark.parametrize("ids", [["a", "b", "c"], ["a", "b", "c", "e"], ["a", "b", "c", "c"]])
+def test_wrong_sample_ids_are_refused(ids: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"twice|differ"):
+        aligned({"sample_id": np.array(ids), "prediction": np.array(["x"] * len(ids))}, LABELS)
