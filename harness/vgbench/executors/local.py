@@ -38,6 +38,7 @@ class _Worker:
     owner: str
     process: subprocess.Popen[str]
     log: Path
+    reader: threading.Thread = field(default_factory=threading.Thread)
     job: Job | None = None
 
 
@@ -117,16 +118,18 @@ class LocalExecutor:
         worker = _Worker(owner, process, log)
         self._alive.append(worker)
         assert process.stdout is not None
-        threading.Thread(target=self._read, args=(worker, process.stdout), daemon=True).start()
+        worker.reader = threading.Thread(target=self._read, args=(worker, process.stdout), daemon=True)
+        worker.reader.start()
         return worker
 
     def _read(self, worker: _Worker, answers: IO[str]) -> None:
-        for line in answers:
-            try:
-                self._events.put((worker, json.loads(line)))
-            except ValueError:  # not our protocol: the process is no longer to be trusted with an answer
-                worker.process.kill()
-                break
+        with answers:
+            for line in answers:
+                try:
+                    self._events.put((worker, json.loads(line)))
+                except ValueError:  # not our protocol: the process is no longer to be trusted with an answer
+                    worker.process.kill()
+                    break
         self._events.put((worker, None))
 
     def _stop(self, worker: _Worker) -> None:
@@ -141,6 +144,7 @@ class LocalExecutor:
         except subprocess.TimeoutExpired:
             worker.process.kill()
             worker.process.wait()
+        worker.reader.join()
 
 
 def _tail(log: Path) -> str:
