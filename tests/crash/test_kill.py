@@ -151,7 +151,7 @@ def test_kill_then_the_same_command(
         os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()  # the parent alone: workers must leave by themselves
-    process.wait()
+    process.communicate()
     deadline = time.monotonic() + 10
     while list(running(workers)):
         assert time.monotonic() < deadline, "a worker outlived its parent"
