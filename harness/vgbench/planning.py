@@ -443,9 +443,8 @@ def _items(
     if isinstance(samples, int):
         return samples
     heads = [given.n for _, given in node.inputs if isinstance(given, Head)]
-    return sum(heads) or max(
-        (planned[given.digest].items for _, given in node.inputs if isinstance(given, Node)), default=1
-    )
+    sizes = {name: planned[given.digest].items for name, given in node.inputs if isinstance(given, Node)}
+    return sum(heads) or sizes.get("images") or max(sizes.values(), default=1)
 
 
 def _normal(distribution: str) -> str:

@@ -20,13 +20,14 @@ from vgbench.types import (
 
 PERMUTATIONS = 20  # label permutations of a probe's control (design §2)
 
-SELECT = StepRef("vgbench.select", "1", "vgbench.steps.select:select", rate=Rate(50_000, 120))
-LABEL = StepRef("vgbench.label", "1", "vgbench.steps.label:label", rate=Rate(50_000, 120))
-EMBED = StepRef("vgbench.embed", "1", "vgbench.steps.embed:embed", rate=Rate(2_000, 1_000))
-PROBE = StepRef("vgbench.probe", "1", "vgbench.steps.probe:probe", seed="probe", rate=Rate(1_000))
-PRETRAIN = StepRef("vgbench.pretrain", "1", "vgbench.steps.pretrain:pretrain", seed="train", gpu=True, rate=Rate(2_000))
-PREDICT = StepRef("vgbench.predict", "1", "vgbench.steps.predict:predict", gpu=True, rate=Rate(1_000, 100))
-SCORE = StepRef("vgbench.score", "1", "vgbench.steps.score:score", rate=Rate(100_000, 30))
+# Rates: measured on digits on one core of the 2-core reference machine; networks with recipe digits-small.
+SELECT = StepRef("vgbench.select", "1", "vgbench.steps.select:select", rate=Rate(35_000, 110))
+LABEL = StepRef("vgbench.label", "1", "vgbench.steps.label:label", rate=Rate(30_000, 110))
+EMBED = StepRef("vgbench.embed", "1", "vgbench.steps.embed:embed", rate=Rate(20_000, 290))
+PROBE = StepRef("vgbench.probe", "1", "vgbench.steps.probe:probe", seed="probe", rate=Rate(10_000, 60))
+PRETRAIN = StepRef("vgbench.pretrain", "1", "vgbench.steps.pretrain:pretrain", seed="train", gpu=True, rate=Rate(1_200))
+PREDICT = StepRef("vgbench.predict", "1", "vgbench.steps.predict:predict", gpu=True, rate=Rate(2_700, 72))
+SCORE = StepRef("vgbench.score", "1", "vgbench.steps.score:score", rate=Rate(43_000, 75))
 
 
 def select(

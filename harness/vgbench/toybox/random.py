@@ -30,7 +30,7 @@ def words(seeds: NDArray[np.uint64], n: int) -> NDArray[np.uint64]:
 
 def uniform(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Return words as float64 in [0, 1), in steps of 2^-53: the upper 53 bits, an exact conversion."""
-    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return (bits >> np.uint64(11)).astype(np.float64) / (1 << 53)
 
 
 def bell(bits: NDArray[np.uint64]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ DRAW_DIGITS = StepRef(
     "vgbench_plugins.toybox.generate:draw_digits",
     seed="source",
     shards="index:micro_batch",
-    rate=Rate(items_per_second=2_000, bytes_per_item=420),
+    rate=Rate(items_per_second=4_700, bytes_per_item=370),
 )
 
 

@@ -32,9 +32,9 @@ from vgbench.types import Metric
 
 CLASSES = "digits"
 N_CLASSES = 10
-READ_IMAGES = StepRef("vgbench.read_digits", "1", "vgbench_tasks.digits.read:images", rate=Rate(5_000, 300))
-READ_LABELS = StepRef("vgbench.read_digit_labels", "1", "vgbench_tasks.digits.read:labels", rate=Rate(50_000, 30))
-COUNTS = StepRef("vgbench.digit_counts", "1", "vgbench_tasks.digits.counts:counts", rate=Rate(5_000, 200))
+READ_IMAGES = StepRef("vgbench.read_digits", "1", "vgbench_tasks.digits.read:images", rate=Rate(5_400, 260))
+READ_LABELS = StepRef("vgbench.read_digit_labels", "1", "vgbench_tasks.digits.read:labels", rate=Rate(44_000, 28))
+COUNTS = StepRef("vgbench.digit_counts", "1", "vgbench_tasks.digits.counts:counts", rate=Rate(8_400, 176))
 SCORER = Part("scorer", "digits", "1", "vgbench.metrics.classify:top1")
 ENCODER = Part("encoder", "block-counts", "1", "vgbench_tasks.digits.counts:encode", summary="64 block counts, 0..16")
 
