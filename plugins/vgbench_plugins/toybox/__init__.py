@@ -35,7 +35,10 @@ def vgbench_offer_sources() -> Iterable[SourceSpec]:
         sees=Sees("class names"),
         class_graph=draw,
         options=(
-            *(Option(name, "float", 1.0, f"strength of {name}, 1 = default", minimum=0.0) for name in DIALS),
+            *(
+                Option(name, "float", 1.0, f"strength of {name}, 1 = default", minimum=0.0, maximum=2.0)
+                for name in DIALS
+            ),
             Option("micro_batch", "int", 256, "images made together and kept in one shard", minimum=1),
         ),
         generator_training_data="none: drawn by code",
