@@ -5,12 +5,12 @@ from __future__ import annotations
 import heapq
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vgbench import results
+from vgbench import cells, results
 from vgbench.errors import VgbenchError
 from vgbench.executors import Event, Executor, Job
 from vgbench.planning import Plan, PlannedCell, PlannedNode, shard_count
@@ -228,111 +228,16 @@ class Run:
     def _finish_cell(self, planned: PlannedCell) -> None:
         assert planned.score is not None
         try:
-            cell = _cell_of(planned, self.store)
+            cell = cells.finished(planned, self.store)
             if cell.status == "ok":
                 score = self.store.use(planned.score.digest)
-                results.commit_cell(self.store, cell, score, observed=_observed_of(planned, self.store))
+                results.commit_cell(self.store, cell, score, observed=cells.observed(planned, self.store))
         except VgbenchError as error:
-            cell = _bare(planned, "failed", error.what)
+            cell = cells.without_values(planned, "failed", error.what)
         self.cells[planned.digest] = cell
 
     def _unfinished(self, planned: PlannedCell) -> results.Cell:
         if planned.state == "blocked":
-            return _bare(planned, "blocked", planned.reason)
+            return cells.without_values(planned, "blocked", planned.reason)
         failure = next((self.failures[n.digest] for n in planned.targets if n.digest in self.failures), None)
-        return _bare(planned, "failed", str(failure) if failure else "not made")
-
-
-def _bare(planned: PlannedCell, status: str, reason: str | None) -> results.Cell:
-    """Return a cell without values."""
-    source, task = planned.source, planned.task
-    sees = source.spec.sees
-    return results.Cell.model_validate(
-        {
-            "digest": planned.digest,
-            "column": planned.column,
-            "status": status,
-            "reason": reason,
-            "source": {
-                "name": source.spec.name,
-                "distribution": source.distribution,
-                "kind": source.spec.kind,
-                "options": dict(source.options),
-                "sees": sees.level,
-                "models": list(sees.models),
-                "generator_training_data": source.spec.generator_training_data,
-            },
-            "task": {
-                "name": task.spec.name,
-                "version": task.spec.version,
-                "distribution": task.distribution,
-                "options": planned.column_options,
-                "row_options": planned.row_options,
-            },
-            "seeds": dict(planned.seeds),
-            "metrics": [],
-            "counts": None,
-            "controls": [],
-            "nodes": {},
-            "content": None,
-        }
-    )
-
-
-def _cell_of(planned: PlannedCell, store: Store) -> results.Cell:
-    """Build a finished cell from its score, controls and image set."""
-    assert planned.score is not None and planned.images is not None
-    declared = {metric.id: metric for metric in planned.task.spec.metrics}
-    metrics = results.metric_values(results.read_metrics(store.use(planned.score.digest))["metrics"], declared)
-    controls = [
-        results.control_of(name, results.read_metrics(store.use(node.digest)), metrics[0])
-        for name, node in planned.controls.items()
-    ]
-    index = store.commit_of(planned.images.index.digest)
-    asked = planned.images_per_class
-    shortfall = {} if asked is None else {c: asked - n for c, n in index.per_class.items() if n < asked}
-    broken = [control.name for control in controls if control.gated and not control.holds]
-    bare = _bare(planned, "ok", None)
-    return bare.model_copy(
-        update={
-            "status": "failed" if broken else "ok",
-            "reason": f"control does not hold: {', '.join(broken)}" if broken else None,
-            "metrics": metrics,
-            "counts": results.Counts(
-                images=index.items,
-                requested=None if asked is None else asked * len(index.per_class),
-                per_class=index.per_class,
-                shortfall=shortfall,
-                rejected=index.rejected,
-            ),
-            "controls": controls,
-            "nodes": {
-                "score": planned.score.digest,
-                "image_set": planned.images.index.digest,
-                **{f"control:{name}": node.digest for name, node in planned.controls.items()},
-            },
-            "content": results.Content(
-                image_set=index.content,
-                score=store.commit_of(planned.score.digest).content,
-                controls={name: store.commit_of(node.digest).content for name, node in planned.controls.items()},
-            ),
-        }
-    )
-
-
-def _observed_of(planned: PlannedCell, store: Store) -> results.Observed:
-    """Add up the seconds of every ancestor, by step; a shard shared by several cells counts in each."""
-    seconds: dict[str, float] = {}
-    versions: dict[str, str] = {}
-    seen: set[str] = set()
-    for target in planned.targets:
-        for node in target.walk():
-            if node.digest in seen:
-                continue
-            seen.add(node.digest)
-            for folder in store.shards(node.digest):
-                observed: Mapping[str, Any] = folder.observed
-                seconds[node.step.id] = seconds.get(node.step.id, 0.0) + float(observed.get("seconds", 0.0))
-                versions |= observed.get("versions", {})
-    rounded = {step: round(value, 3) for step, value in sorted(seconds.items())}
-    return results.Observed(seconds=rounded, host=platform.node(), versions=versions)
+        return cells.without_values(planned, "failed", str(failure) if failure else "not made")

@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from vgbench import estimate, stages
@@ -17,6 +17,7 @@ from vgbench.store import Store
 from vgbench.types import (
     AXES,
     Axis,
+    Backbone,
     ClassEntry,
     ClassList,
     DataRequest,
@@ -24,6 +25,7 @@ from vgbench.types import (
     Head,
     Images,
     Input,
+    Metric,
     Node,
     Part,
     Place,
@@ -86,6 +88,12 @@ class Builder:
         return stages.select(
             self, found, request.classes, images_per_class=request.images_per_class, exclude=request.exclude
         )
+
+    def backbone_of(self, chosen: Chosen[SourceSpec]) -> Backbone:
+        """Return the backbone that a source offers in place of images; its files are read in its own worker."""
+        assert chosen.spec.backbone_graph is not None
+        with self.running(f"{chosen.distribution}::{chosen.spec.name}", chosen.distribution):
+            return chosen.spec.backbone_graph(self, chosen.options)
 
     def _class_head(
         self, spec: SourceSpec, entry: ClassEntry, request: DataRequest, options: Mapping[str, Any]
@@ -168,9 +176,16 @@ class PlannedCell:
     @property
     def targets(self) -> tuple[Node, ...]:
         """The nodes that must be there before the cell can be written."""
-        if self.score is None or self.images is None:
+        if self.score is None:
             return ()
-        return (self.score, *self.controls.values(), self.images.index)
+        images = (self.images.index,) if self.images else ()
+        return (self.score, *self.controls.values(), *images)
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """The task's metrics by id, chance as a number."""
+        chance = None if self.n_classes is None else 1 / self.n_classes
+        return {m.id: replace(m, chance=chance) if m.chance == "1/C" else m for m in self.task.spec.metrics}
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,8 +334,8 @@ def _plan_cell(
     try:
         with g.running("scoring", task.distribution):
             request = task.spec.request(g, task.options)
-            images = g.images_of(source, request)
-            scores = task.spec.graph(g, images, task.options)
+            images = None if source.spec.backbone_graph else g.images_of(source, request)
+            scores = task.spec.graph(g, images or g.backbone_of(source), task.options)
         column = _column(task, request, registry, locator)
     except (CannotServe, NotObserved) as blocked:
         reason = blocked.what + (f"; {blocked.hint}" if blocked.hint else "")

@@ -111,7 +111,7 @@ class Counts(Record):
 class Content(Record):
     """Content hashes of the shards that the cell rests on."""
 
-    image_set: Digest
+    image_set: Digest | None
     score: Digest
     controls: dict[str, Digest]
 
@@ -226,7 +226,7 @@ def metric_values(found: list[Mapping[str, Any]], declared: Mapping[str, Metric]
                 unit=metric.unit,
                 n=item["n"],
                 ci=Ci(**item["ci"]) if item["ci"] else None,
-                chance=metric.chance,
+                chance=None if isinstance(metric.chance, str) else metric.chance,
                 higher_is_better=metric.higher_is_better,
                 main=i == 0,
                 reason=item["reason"],

@@ -318,15 +318,19 @@ class Graph(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A declared, typed option of a source or task. ``axis``: *row* options belong to the source's row."""
+    """A declared, typed option of a source or task. ``axis``: *row* options belong to the source's row.
+
+    Paths, and the paths of a ``source`` option's text, enter a cell's digest by the identity of what lies there.
+    """
 
     name: str
-    type: Literal["str", "int", "float", "bool", "path", "count"]
+    type: Literal["str", "int", "float", "bool", "path", "count", "source"]
     default: Any
     help: str
     choices: tuple[Any, ...] = ()
     axis: Literal["row", "column"] = "column"
     minimum: float | None = None
+    maximum: float | None = None
 
     def cast(self, value: object) -> Any:
         """Return ``value`` (text or already typed) as this option's type; ``UsageError`` says what is accepted."""
@@ -338,6 +342,8 @@ class Option:
             raise UsageError(f"{self.name}={value}", hint=f"choose from {', '.join(map(str, self.choices))}")
         if self.minimum is not None and cast is not None and cast < self.minimum:
             raise UsageError(f"{self.name}={value}: must be at least {self.minimum:g}")
+        if self.maximum is not None and cast is not None and cast > self.maximum:
+            raise UsageError(f"{self.name}={value}: must be at most {self.maximum:g}")
         return cast
 
     def _cast(self, value: object) -> Any:
@@ -372,18 +378,22 @@ _ARTICLES = {
     "bool": "true or false",
     "path": "a path",
     "count": "a whole number of at least 1, or 'all'",
+    "source": "a source, NAME[:OPT=VALUE,…]",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A figure that a task reports. ``chance`` is the value of guessing; proportions are fractions 0..1."""
+    """A figure that a task reports; proportions are fractions 0..1.
+
+    ``chance`` is the value of guessing: a number, or "1/C" with C the number of classes.
+    """
 
     id: str
     unit: str = "fraction"
     bounds: tuple[float, float] = (0.0, 1.0)
     higher_is_better: bool = True
-    chance: float | None = None
+    chance: float | Literal["1/C"] | None = None
     recomputable_from: str = "predictions"
 
 
@@ -397,10 +407,12 @@ class Sees:
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """A data source: how to make (``class_graph``) or find (``set_graph``) images of a class list; one of the two.
+    """A data source: how to make (``class_graph``) or find (``set_graph``) images of a class list.
 
     ``class_graph(g, entry, request, options)`` returns the open-ended node of ONE class's images.
-    ``set_graph(g, request, options)`` returns a whole image set at once. Either may raise ``CannotServe``.
+    ``set_graph(g, request, options)`` returns a whole image set at once.
+    ``backbone_graph(g, options)`` returns a backbone that was trained elsewhere, in place of images.
+    Exactly one of them is given; each may raise ``CannotServe``.
     """
 
     name: str
@@ -409,6 +421,7 @@ class SourceSpec:
     sees: Sees
     class_graph: Callable[[Graph, ClassEntry, DataRequest, Mapping[str, Any]], Node] | None = None
     set_graph: Callable[[Graph, DataRequest, Mapping[str, Any]], Images] | None = None
+    backbone_graph: Callable[[Graph, Mapping[str, Any]], Backbone] | None = None
     primary: str | None = None
     options: tuple[Option, ...] = ()
     requires: tuple[str, ...] = ()

@@ -1,0 +1,111 @@
+"""From what a plan says and the store holds to a cell: finished, or without values and with the reason."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from vgbench import results
+from vgbench.planning import PlannedCell
+from vgbench.store import Store
+
+
+def without_values(planned: PlannedCell, status: str, reason: str | None) -> results.Cell:
+    """Return a cell without values."""
+    source, task = planned.source, planned.task
+    sees = source.spec.sees
+    return results.Cell.model_validate(
+        {
+            "digest": planned.digest,
+            "column": planned.column,
+            "status": status,
+            "reason": reason,
+            "source": {
+                "name": source.spec.name,
+                "distribution": source.distribution,
+                "kind": source.spec.kind,
+                "options": dict(source.options),
+                "sees": sees.level,
+                "models": list(sees.models),
+                "generator_training_data": source.spec.generator_training_data,
+            },
+            "task": {
+                "name": task.spec.name,
+                "version": task.spec.version,
+                "distribution": task.distribution,
+                "options": planned.column_options,
+                "row_options": planned.row_options,
+            },
+            "seeds": dict(planned.seeds),
+            "metrics": [],
+            "counts": None,
+            "controls": [],
+            "nodes": {},
+            "content": None,
+        }
+    )
+
+
+def finished(planned: PlannedCell, store: Store) -> results.Cell:
+    """Build a finished cell from its score, controls and image set."""
+    assert planned.score is not None
+    declared = planned.metrics
+    metrics = results.metric_values(results.read_metrics(store.use(planned.score.digest))["metrics"], declared)
+    controls = [
+        results.control_of(name, results.read_metrics(store.use(node.digest)), metrics[0])
+        for name, node in planned.controls.items()
+    ]
+    broken = [control.name for control in controls if control.gated and not control.holds]
+    bare = without_values(planned, "ok", None)
+    return bare.model_copy(
+        update={
+            "status": "failed" if broken else "ok",
+            "reason": f"control does not hold: {', '.join(broken)}" if broken else None,
+            "metrics": metrics,
+            "counts": _counts(planned, store),
+            "controls": controls,
+            "nodes": {
+                "score": planned.score.digest,
+                **({"image_set": planned.images.index.digest} if planned.images else {}),
+                **{f"control:{name}": node.digest for name, node in planned.controls.items()},
+            },
+            "content": results.Content(
+                image_set=store.commit_of(planned.images.index.digest).content if planned.images else None,
+                score=store.commit_of(planned.score.digest).content,
+                controls={name: store.commit_of(node.digest).content for name, node in planned.controls.items()},
+            ),
+        }
+    )
+
+
+def _counts(planned: PlannedCell, store: Store) -> results.Counts | None:
+    """Count the images used, from the commit record of the image set; None for a backbone trained elsewhere."""
+    if planned.images is None:
+        return None
+    index, asked = store.commit_of(planned.images.index.digest), planned.images_per_class
+    return results.Counts(
+        images=index.items,
+        requested=None if asked is None else asked * len(index.per_class),
+        per_class=index.per_class,
+        shortfall={} if asked is None else {c: asked - n for c, n in index.per_class.items() if n < asked},
+        rejected=index.rejected,
+    )
+
+
+def observed(planned: PlannedCell, store: Store) -> results.Observed:
+    """Add up the seconds of every ancestor, by step; a shard shared by several cells counts in each."""
+    seconds: dict[str, float] = {}
+    versions: dict[str, str] = {}
+    seen: set[str] = set()
+    for target in planned.targets:
+        for node in target.walk():
+            if node.digest in seen:
+                continue
+            seen.add(node.digest)
+            for folder in store.shards(node.digest):
+                seen_here: Mapping[str, Any] = folder.observed
+                seconds[node.step.id] = seconds.get(node.step.id, 0.0) + float(seen_here.get("seconds", 0.0))
+                versions |= seen_here.get("versions", {})
+    rounded = {step: round(value, 3) for step, value in sorted(seconds.items())}
+    return results.Observed(seconds=rounded, host=platform.node(), versions=versions)
