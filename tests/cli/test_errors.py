@@ -33,7 +33,7 @@ RUN = ["run", "--source", "original", "--tasks", "digits"]
         ([*RUN, "--seeds", "0"], "0 train seeds", None),
         ([*RUN, "--workers", "0"], "--workers 0", None),
         ([*RUN, "--device", "cuda"], "no NVIDIA GPU", "--device cpu"),
-        (["run", "--source", "original"], "required: --tasks", "run --help"),
+        (["run", "--source", "original"], "--tasks names nothing", "experiment file"),
         (["show", "digit"], "no source, task or part is called 'digit'", "did you mean 'digits'?"),
         (["schema", "cel"], "no schema is called 'cel'", "did you mean 'cell'?"),
         (["leaderboard", "build", "nowhere"], "nowhere is not a run's folder", None),

@@ -32,7 +32,9 @@ def call(args: argparse.Namespace, context: Context) -> int:
         "weights": registry.weights,
         "parts": registry.parts,
     }
-    offers = [(KINDS[what], offer) for what, c in catalogues.items() for offer in c.offers.get(args.name, [])]
+    distribution, _, plain = args.name.rpartition("::")
+    named = [(KINDS[what], offer) for what, c in catalogues.items() for offer in c.offers.get(plain, [])]
+    offers = [(kind, offer) for kind, offer in named if distribution in ("", offer.distribution)]
     if not offers:
         names = {entry["name"] for what in KINDS for entry in entries_of(what, context)}
         raise unknown("source, task or part", args.name, names, listing="vgbench list")

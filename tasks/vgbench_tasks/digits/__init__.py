@@ -56,25 +56,29 @@ def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> S
     test = g.dataset("digits", "test")
     test_pack = g.node(COUNTS, inputs={"images": test.images})
 
-    def score(predictions: Node) -> Node:
-        return stages.score(g, predictions, test.labels, scorer=SCORER)
+    def probed(teaching: Images, encoder: Part | Backbone) -> Scores:
+        pack = g.node(COUNTS, inputs={"images": teaching})
+        return stages.probed(
+            g,
+            stages.features(g, pack, encoder),
+            stages.features(g, test_pack, encoder),
+            classes,
+            probe=g.part("probe", options["probe"]),
+            labels=test.labels,
+            scorer=SCORER,
+        )
 
-    if isinstance(subject, Images) and options["train"] == "probe":
-        probe = g.part("probe", options["probe"])
-        encoder = g.part("encoder", ENCODER.name)
-        train_x = stages.features(g, g.node(COUNTS, inputs={"images": subject}), encoder)
-        test_x = stages.features(g, test_pack, encoder)
-        fitted = stages.probe(g, train_x, test_x, classes, probe=probe)
-        control = stages.probe(g, train_x, test_x, classes, probe=probe, permutations=stages.PERMUTATIONS)
-        return Scores(score(fitted), {"permuted_labels": score(control)})
+    if isinstance(subject, Backbone):  # it brings no images to teach with: its frozen features are probed on real ones
+        return probed(stages.labelled(g, g.dataset("digits", "train"), classes), subject)
+    if options["train"] == "probe":
+        return probed(subject, ENCODER)
 
     recipe = g.part("recipe", options["recipe"])
 
     def read_by(network: Backbone) -> Node:
-        return score(stages.predict(g, network, test_pack, classes, recipe=recipe))
+        predictions = stages.predict(g, network, test_pack, classes, recipe=recipe)
+        return stages.score(g, predictions, test.labels, scorer=SCORER)
 
-    if isinstance(subject, Backbone):
-        return Scores(read_by(subject))
     pack = g.node(COUNTS, inputs={"images": subject})
 
     def trained(samples_seen: int, *, permute_labels: bool = False) -> Backbone:

@@ -3,6 +3,8 @@
 from vgbench import CannotServe, Option, Sees, SourceSpec, StepRef, hookimpl
 
 LIGHT = StepRef("vgbench-acme.light", "1", "vgbench_acme.generate:light", seed="source", shards="index:micro_batch")
+SHIFT = Option("shift_px", "int", 3, "largest shift of the display", minimum=0)
+MICRO_BATCH = Option("micro_batch", "int", 64, "images in a shard", minimum=1)
 
 
 def draw(g, entry, request, options):
@@ -13,13 +15,5 @@ def draw(g, entry, request, options):
 
 @hookimpl
 def vgbench_offer_sources():
-    shift = Option("shift_px", "int", 3, "largest shift of the display", minimum=0)
-    micro_batch = Option("micro_batch", "int", 64, "images in a shard", minimum=1)
-    yield SourceSpec(
-        name="acme",
-        summary="seven-segment digits",
-        kind="rendered",
-        sees=Sees("class names"),
-        class_graph=draw,
-        options=(shift, micro_batch),
-    )
+    sees = Sees("class names")
+    yield SourceSpec("acme", "seven-segment digits", "rendered", sees, draw, options=(SHIFT, MICRO_BATCH))
