@@ -5,6 +5,9 @@ Everything a plugin needs is importable from here, without torch, numpy or pydan
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from vgbench.errors import CannotServe, UsageError, VgbenchError
 from vgbench.hookspecs import hookimpl
 from vgbench.types import (
@@ -40,7 +43,19 @@ from vgbench.types import (
     WeightsSpec,
 )
 
+if TYPE_CHECKING:
+    from vgbench.runs import load_run, plan
+
 __version__ = "0.1.0.dev0"
+
+_LATE = {"plan": "vgbench.runs", "load_run": "vgbench.runs"}  # they bring pydantic, which no plugin needs
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module 'vgbench' has no attribute {name!r}")
+    return getattr(import_module(_LATE[name]), name)
+
 
 __all__ = [
     "Artifact",
@@ -77,4 +92,6 @@ __all__ = [
     "VgbenchError",
     "WeightsSpec",
     "hookimpl",
+    "load_run",
+    "plan",
 ]
