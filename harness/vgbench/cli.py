@@ -40,9 +40,10 @@ class Parser(argparse.ArgumentParser):
             wrong = message.split("invalid choice:")[1].split("'")[1]
             choices = [c.strip(" '\n)") for c in message.split("choose from")[1].split(",")]
             close = nearest(wrong, choices)
+            option = message.removeprefix("argument ").partition(":")[0]
             raise UsageError(
-                f"{self.prog} has no command {wrong!r}",
-                hint=f"did you mean {close!r}?" if close else f"commands: {', '.join(choices)}",
+                f"{option} {wrong}" if option.startswith("-") else f"{self.prog} has no command {wrong!r}",
+                hint=f"did you mean {close!r}?" if close else f"choose from {', '.join(choices)}",
             )
         raise UsageError(message, hint=f"see: {self.prog} --help")
 

@@ -153,7 +153,8 @@ class Run:
             parent, n = (given.node, given.n) if isinstance(given, Head) else (given, None)
             wanted = [shard] if name == one_of else range(shard_count(given))
             paths = [str(self.store.use(parent.digest, k)) for k in wanted]
-            inputs[name] = {"digest": parent.digest, "shards": paths, "n": n}
+            place = dict(parent.bindings).get("place")
+            inputs[name] = {"digest": parent.digest, "shards": paths, "n": n, "place": place}
             read[name] = [self.store.commit_of(parent.digest, k).content for k in wanted]
         return inputs, read
 

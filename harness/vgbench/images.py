@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+from vgbench.inplace import InPlace
 from vgbench.types import Artifact
 
 SHARD_FILE = "images.parquet"
@@ -75,11 +76,83 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
+MAX_PIXELS = 50_000_000  # ours: a 50-megapixel camera; read from the header, before anything is decoded
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "PPM", "TIFF")  # no format that runs a program
+_ORIENTATION = 0x0112  # EXIF 2.32, table 4
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
 def decode(data: bytes) -> Image.Image:
-    """Decode an encoded image to 8-bit RGB or grey ("RGB" or "L"), fully loaded."""
-    image = Image.open(io.BytesIO(data))
+    """Decode an encoded image to 8-bit RGB or grey ("RGB" or "L"), fully loaded and upright.
+
+    The first frame of an animation; turned as its EXIF says; 16-bit grey by its high byte; CMYK by its complement,
+    no colour profile; what is transparent over black, so that colours hidden under it do not show. Raises
+    ``ValueError`` for more than 50 megapixels, for pixels without a range (float), and for what is no image; Pillow's
+    own errors for a broken one.
+    """
+    try:
+        image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ValueError("not an image of a known format" if data else "no bytes") from None
+    if image.width * image.height > MAX_PIXELS:
+        raise ValueError(f"{image.width} × {image.height} px is more than {MAX_PIXELS // 10**6} megapixels")
     image.load()
-    return image if image.mode in ("RGB", "L") else image.convert("RGB")
+    upright = _upright(image)
+    return upright if upright.mode in ("RGB", "L") else _eight_bit(upright)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # Pillow raises many kinds over damaged EXIF; the pixels are whole, so they are taken as stored
+        return image
+    return image if turn is None else image.transpose(turn)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Bring any other mode to "RGB" or "L"."""
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise ValueError("32-bit pixels beyond 16 bits have no known range")
+        return Image.fromarray((values >> 8).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("float pixels have no known range")
+    if image.has_transparency_data:
+        seen = image.convert("RGBA")
+        black = Image.new("RGBA", seen.size, (0, 0, 0, 255))
+        return Image.alpha_composite(black, seen).convert("RGB")
+    return image.convert("RGB")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What decoding an image once has shown: its hash, its size upright, and why it does not decode (None: it does)."""
+
+    sha256: str
+    width_px: int = 0
+    height_px: int = 0
+    reason: str | None = None
+
+
+def judge(data: bytes) -> Judged:
+    """Decode an image for its size alone; never raises for what the bytes hold."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    try:
+        image = decode(data)
+    except Exception as error:  # whatever a decoder raises over damaged bytes, the image does not decode
+        return Judged(sha256, reason=str(error) or type(error).__name__)
+    return Judged(sha256, image.width, image.height)
 
 
 def write_shard(folder: Path, rows: Sequence[ImageRow]) -> None:
@@ -97,6 +170,31 @@ def write_shard(folder: Path, rows: Sequence[ImageRow]) -> None:
         columns["height_px"].append(row.height_px)
         columns["sha256"].append(hashlib.sha256(row.data).hexdigest())
         columns["flags"].append(list(row.flags))
+    write_table(folder / SHARD_FILE, pa.table(columns, schema=SHARD_SCHEMA))
+
+
+@dataclass(frozen=True, slots=True)
+class FoundImage:
+    """An image that lies outside the store: its location in its place (see `inplace`), and what judging it showed."""
+
+    location: str
+    image_id: str
+    class_id: str | None
+    judged: Judged
+
+
+def write_found(folder: Path, found: Sequence[FoundImage]) -> None:
+    """Write ``images.parquet`` of images that stay where they are: ``bytes`` null, ``path`` their location."""
+    columns: dict[str, Any] = {name: pa.nulls(len(found), SHARD_SCHEMA.field(name).type) for name in SHARD_SCHEMA.names}
+    columns["image"] = pa.array([{"bytes": None, "path": row.location} for row in found], _IMAGE)
+    columns["index"] = np.arange(len(found), dtype=np.int64)
+    columns["image_id"] = [row.image_id for row in found]
+    columns["class_id"] = [row.class_id for row in found]
+    columns["attempt"] = np.zeros(len(found), np.int32)
+    columns["width_px"] = [row.judged.width_px for row in found]
+    columns["height_px"] = [row.judged.height_px for row in found]
+    columns["sha256"] = [row.judged.sha256 for row in found]
+    columns["flags"] = [[] for _ in found]
     write_table(folder / SHARD_FILE, pa.table(columns, schema=SHARD_SCHEMA))
 
 
@@ -163,15 +261,25 @@ class ImageSet:
         return list(zip(*columns, strict=True))
 
     def encoded(self) -> Iterator[bytes]:
-        """Yield the encoded bytes of each image in index order; one shard is open at a time."""
+        """Yield the encoded bytes of each image in index order; one shard is open at a time.
+
+        An image that stays where it was found is read there; ``ValueError`` if it changed after it was indexed.
+        """
         opened: tuple[int, int] | None = None
-        column: Any = None
+        data: Any = None
+        path: Any = None
+        sha256: Any = None
+        places = [InPlace(artifact.place or "") for artifact in self.members]
         for member, shard, row in self._places:
             if (member, shard) != opened:
-                table = read_table(self.members[member].shards[shard] / SHARD_FILE, ["image"])
-                column = table["image"].combine_chunks().field("bytes")
+                table = read_table(self.members[member].shards[shard] / SHARD_FILE, ["image", "sha256"])
+                image = table["image"].combine_chunks()
+                data, path, sha256 = image.field("bytes"), image.field("path"), table["sha256"].combine_chunks()
                 opened = (member, shard)
-            yield column[row].as_py()
+            here = data[row].as_py()
+            if here is None:
+                here = places[member].read(path[row].as_py(), sha256=sha256[row].as_py())
+            yield here
 
 
 def write_index(path: Path, rows: Iterable[tuple[str, int, int, int, int, str]]) -> None:

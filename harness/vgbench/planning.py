@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
-from vgbench import estimate, stages
+from vgbench import estimate, mixture, stages
 from vgbench.errors import CannotServe, NotObserved, UsageError, VgbenchError, nearest
 from vgbench.locate import Locator
-from vgbench.registry import Chosen, Registry, option_of
+from vgbench.registry import Chosen, Registry, Wanted, option_of, parse_class_list, split_asked
 from vgbench.store import Store
 from vgbench.types import (
     AXES,
@@ -85,9 +87,18 @@ class Builder:
                 found = [self._class_head(spec, entry, request, chosen.options) for entry in request.classes.classes]
         if found is None:
             raise UsageError(f"source {spec.name!r} declares neither class_graph nor set_graph")
-        return stages.select(
-            self, found, request.classes, images_per_class=request.images_per_class, exclude=request.exclude
-        )
+        with self.running("scoring", self._distribution):
+            return stages.select(
+                self,
+                found,
+                request.classes,
+                images_per_class=request.images_per_class,
+                exclude=request.exclude,
+                partial=request.partial,
+            )
+
+    def recipe(self, source: str) -> str:
+        return _recipe(self._registry.source(source), self._registry, self._locator)
 
     def backbone_of(self, chosen: Chosen[SourceSpec]) -> Backbone:
         """Return the backbone that a source offers in place of images; its files are read in its own worker."""
@@ -107,6 +118,15 @@ class Builder:
         return spec.class_graph(self, entry, request, options).head(request.images_per_class)
 
     def class_list(self, name: str) -> ClassList:
+        if name in self._registry.class_lists.offers or "::" in name:
+            return self._registry.class_list(name)
+        _, values = split_asked(name)
+        path = Path(str(values.get("", name))).expanduser()
+        if path.is_dir():
+            folders = sorted(p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+            return ClassList(path.name, "1", tuple(ClassEntry(folder, folder.replace("_", " ")) for folder in folders))
+        if path.suffix == ".json" and path.is_file():
+            return parse_class_list(path.read_text())
         return self._registry.class_list(name)
 
     def dataset(self, name: str, split: str) -> Dataset:
@@ -118,11 +138,13 @@ class Builder:
         if sample_ids is None:
             raise NotObserved(f"data set {name!r}: nobody has observed the sample ids of split {split!r}")
         params: dict[str, Any] = {"dataset": name, "split": split, "sample_ids": sample_ids}
+        read_images, read_labels = spec.read_images, spec.read_labels
         if not self._column:  # a column holds data sets by name, split and sample ids, whatever file they came in
             params["place"] = self._locator.dataset(spec)
+            read_images, read_labels = self._locator.readers(spec)
         # Readers of real data are not the source's code: they never run in its worker.
         with self.running("scoring", offer.distribution):
-            return Dataset(self.node(spec.read_images, params=params), self.node(spec.read_labels, params=params))
+            return Dataset(self.node(read_images, params=params), self.node(read_labels, params=params))
 
     def weights(self, name: str) -> Place:
         return self._locator.weights(self._registry.weights.get(name).spec)
@@ -247,6 +269,7 @@ class Plan:
                 {
                     "digest": cell.digest,
                     "source": cell.source.spec.name,
+                    "distribution": cell.source.distribution,
                     "source_options": dict(cell.source.options),
                     "task": cell.task.spec.name,
                     "task_options": dict(cell.task.options),
@@ -277,11 +300,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a user asked for: sources and tasks as typed, run-wide options (one cell for each value), seeds per axis."""
+    """What a user asked for: sources, tasks, run-wide options (one cell for each value), number of seeds per axis."""
 
-    sources: Sequence[str]
-    tasks: Sequence[str]
-    options: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    sources: Sequence[str | Wanted]
+    tasks: Sequence[str | Wanted]
+    options: Mapping[str, Sequence[object]] = field(default_factory=dict)
     seeds: Mapping[Axis, int] = field(default_factory=dict)
 
 
@@ -296,11 +319,17 @@ def make_plan(asked: Asked, registry: Registry, store: Store, locator: Locator) 
         for values in itertools.product(*(range(counts[axis]) for axis in AXES)):
             cell = _plan_cell(source, task, dict(zip(AXES, values, strict=True)), registry, store, locator)
             cells.setdefault(cell.digest, cell)  # seeds that no node draws from make no further cell
-    return Plan(tuple(cells.values()), _walk(list(cells.values()), store))
+    targets = [target for cell in cells.values() if cell.state == "make" for target in cell.targets]
+    return Plan(tuple(cells.values()), _walk(targets, store))
+
+
+def plan_nodes(targets: Sequence[Node | Head], store: Store) -> Plan:
+    """Plan nodes, or the first items of open-ended ones, without any task: a plan that has no cells."""
+    return Plan((), _walk(targets, store))
 
 
 def _with_run_wide(
-    tasks: Sequence[Chosen[TaskSpec]], options: Mapping[str, Sequence[str]], registry: Registry
+    tasks: Sequence[Chosen[TaskSpec]], options: Mapping[str, Sequence[object]], registry: Registry
 ) -> Iterator[Chosen[TaskSpec]]:
     """Set each run-wide option on every task that declares it; one chosen task for each combination of values."""
     for name in options:
@@ -328,28 +357,31 @@ def _plan_cell(
 ) -> PlannedCell:
     g = Builder(registry, locator, seeds)
     identity: dict[str, Any] = {
-        "source": [source.spec.name, _by_identity(source, locator)],
-        "task": [task.spec.name, task.spec.version, _by_identity(task, locator)],
+        "source": [source.spec.name, _by_identity(source, registry, locator)],
+        "task": [task.spec.name, task.spec.version, _by_identity(task, registry, locator)],
     }
     try:
         with g.running("scoring", task.distribution):
             request = task.spec.request(g, task.options)
             images = None if source.spec.backbone_graph else g.images_of(source, request)
             scores = task.spec.graph(g, images or g.backbone_of(source), task.options)
-        column = _column(task, request, registry, locator)
+        column = _column(source, task, request, registry, locator)
+        targets = {"score": scores.score, **scores.controls}
+        digest = sha256_hex(canonical_json({**identity, "nodes": {name: n.digest for name, n in targets.items()}}))
+        state: State = "have" if store.has_cell(digest) else "make"
+        if state == "make":
+            _refuse_missing_libraries(targets.values())
     except (CannotServe, NotObserved) as blocked:
         reason = blocked.what + (f"; {blocked.hint}" if blocked.hint else "")
         digest = sha256_hex(canonical_json({**identity, "blocked": reason}))
         return PlannedCell(digest, source, task, seeds, "blocked", reason=reason)
-    targets = {"score": scores.score, **scores.controls}
-    digest = sha256_hex(canonical_json({**identity, "nodes": {name: node.digest for name, node in targets.items()}}))
     drawn = {node.step.seed for target in targets.values() for node in target.walk()}
     return PlannedCell(
         digest,
         source,
         task,
         {axis: seeds[axis] for axis in AXES if axis in drawn},
-        "have" if store.has_cell(digest) else "make",
+        state,
         column=column,
         score=scores.score,
         controls=scores.controls,
@@ -359,43 +391,70 @@ def _plan_cell(
     )
 
 
-_PLACEHOLDER = StepRef(f"{CORE}.any_image_set", "1", "")
+def _refuse_missing_libraries(targets: Iterable[Node]) -> None:
+    """Block a cell one of whose steps needs a library that is not installed; nothing is imported to find out."""
+    needed = {step.needs: step.id for target in targets for step in (node.step for node in target.walk())}
+    for libraries, step in needed.items():
+        missing = [name for name in libraries if importlib.util.find_spec(name) is None]
+        if missing:
+            raise CannotServe(
+                f"step {step} needs {', '.join(missing)}, not installed here",
+                hint="pip install 'vgbench[torch]'" if "torch" in missing else f"pip install {' '.join(missing)}",
+            )
 
 
-def _column(task: Chosen[TaskSpec], request: DataRequest, registry: Registry, locator: Locator) -> str:
+_PLACEHOLDER = StepRef(f"{CORE}.any_subject", "1", "")
+
+
+def _column(
+    source: Chosen[SourceSpec], task: Chosen[TaskSpec], request: DataRequest, registry: Registry, locator: Locator
+) -> str:
     """Return the digest of the task's graph with seeds, row options and image set replaced by placeholders."""
     g = Builder(registry, locator, {}, column=True)
     row = {option.name: option.cast(option.default) for option in task.spec.options if option.axis == "row"}
     with g.running("scoring", task.distribution):
-        subject = Images(g.node(_PLACEHOLDER), (), request.classes)
+        anything = g.node(_PLACEHOLDER)
+        subject = Backbone(anything) if source.spec.backbone_graph else Images(anything, (), request.classes)
         scores = task.spec.graph(g, subject, {**task.options, **row})
     return sha256_hex(canonical_json([task.spec.name, task.spec.version, scores.score.digest]))
 
 
-def _by_identity(chosen: Chosen[Any], locator: Locator) -> dict[str, Any]:
-    """Return a spec's options with every path replaced by the identity of what lies there."""
+def _by_identity(chosen: Chosen[Any], registry: Registry, locator: Locator) -> dict[str, Any]:
+    """Return a spec's options: every path as the identity of what lies there, every mixture by its parts' recipes."""
+
+    def recipe(source: str) -> str:
+        return _recipe(registry.source(source), registry, locator)
+
     values = dict(chosen.options)
     for option in chosen.spec.options:
         if option.type == "path" and values[option.name] is not None:
-            values[option.name] = locator.path(values[option.name]).identity
+            values[option.name] = locator.identity(values[option.name])
+        elif option.type == "source" and values[option.name]:
+            inner = registry.source(values[option.name])
+            values[option.name] = [inner.spec.name, _by_identity(inner, registry, locator)]
+        elif option.type == "mixture":
+            values[option.name] = [part.key for part in mixture.resolved(values[option.name], recipe)]
     return values
 
 
-def _walk(cells: Sequence[PlannedCell], store: Store) -> dict[str, PlannedNode]:
-    """Walk back from the missing cells; stop at what the store has. Producers come before consumers.
+def _recipe(source: Chosen[SourceSpec], registry: Registry, locator: Locator) -> str:
+    """Return the digest of a source as chosen: its distribution, name and options by identity."""
+    identity = [source.distribution, source.spec.name, _by_identity(source, registry, locator)]
+    return sha256_hex(canonical_json(identity))
+
+
+def _walk(targets: Sequence[Node | Head], store: Store) -> dict[str, PlannedNode]:
+    """Walk back from what is wanted; stop at what the store has. Producers come before consumers.
 
     Of an open-ended node the largest number of items that any consumer asks for is planned.
     """
     order: dict[str, Node] = {}
-    for cell in cells:
-        if cell.state == "make":
-            for target in cell.targets:
-                for node in _producers_first(target, order):
-                    order[node.digest] = node
     wanted: dict[str, int] = {}
-    for cell in cells:
-        if cell.state == "make":
-            wanted |= {target.digest: 0 for target in cell.targets}
+    for target in targets:
+        last, n = (target.node, target.n) if isinstance(target, Head) else (target, 0)
+        for node in _producers_first(last, order):
+            order[node.digest] = node
+        wanted[last.digest] = max(wanted.get(last.digest, 0), n)
     needed: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
     for digest, node in reversed(order.items()):
         if digest not in wanted:

@@ -10,22 +10,24 @@ import time
 import traceback
 from argparse import _SubParsersAction
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from importlib.resources import files
 from typing import Any, Generic, TypeVar
 
 import pluggy
 
-from vgbench import hookspecs
+from vgbench import hookspecs, mixture
 from vgbench.errors import UsageError, unknown
 from vgbench.types import (
+    SEES,
     ClassEntry,
     ClassList,
     ClassListSpec,
     DatasetSpec,
     Option,
     Part,
+    Sees,
     SourceSpec,
     SuiteSpec,
     TaskSpec,
@@ -64,6 +66,20 @@ class Chosen(Generic[Spec]):
     spec: Spec
     distribution: str
     options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A source or task as a user names it: its options as typed, and the name to show it under (None: its own)."""
+
+    name: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    alias: str | None = None
+
+    @classmethod
+    def of(cls, asked: str | Wanted) -> Wanted:
+        """Read ``NAME[:OPT=VALUE,…]``; a value without ``=`` goes to the primary option (under the empty name)."""
+        return asked if isinstance(asked, Wanted) else cls(*split_asked(asked))
 
 
 @dataclass(slots=True)
@@ -177,20 +193,38 @@ class Registry:
 
     # ── looking things up by what a user types ───────────────────────────────────────────────────
 
-    def source(self, asked: str) -> Chosen[SourceSpec]:
-        """Resolve ``NAME[:OPT=VALUE,…]``; a value without ``=`` goes to the primary option."""
-        name, values = split_asked(asked)
-        offer = self._get(self.sources, name)
-        return Chosen(offer.spec, offer.distribution, self.choose(offer.spec, values))
+    def source(self, asked: str | Wanted) -> Chosen[SourceSpec]:
+        """Resolve a source with its options."""
+        wanted = Wanted.of(asked)
+        offer = self._get(self.sources, wanted.name)
+        options = self.choose(offer.spec, wanted.options)
+        return Chosen(self._seeing(offer.spec, options), offer.distribution, options)
 
-    def task(self, asked: str) -> list[Chosen[TaskSpec]]:
-        """Resolve a task, or a suite into its tasks."""
-        name, values = split_asked(asked)
-        if name in self.suites.offers and name not in self.tasks.offers:
-            suite = self._get(self.suites, name).spec
-            return [chosen for task in suite.tasks for chosen in self.task(asked.replace(name, task, 1))]
-        offer = self._get(self.tasks, name)
-        return [Chosen(offer.spec, offer.distribution, self.choose(offer.spec, values))]
+    def _seeing(self, spec: SourceSpec, options: Mapping[str, Any]) -> SourceSpec:
+        """Return a source that sees what the components of its mixtures see; any other as it is."""
+        texts = [options[option.name] for option in spec.options if option.type == "mixture"]
+        parts = [self.source(component.source).spec for text in texts for component in mixture.parse(text)]
+        if not parts:
+            return spec
+        level = max((part.sees.level for part in parts), key=SEES.index)
+        models = sorted({model for part in parts for model in part.sees.models})
+        named = {part.name: part for part in parts}
+        return replace(
+            spec,
+            sees=Sees(level, tuple(models)),
+            license="; ".join(f"{name}: {part.license}" for name, part in named.items() if part.license),
+            generator_training_data="; ".join(f"{name}: {p.generator_training_data}" for name, p in named.items()),
+        )
+
+    def task(self, asked: str | Wanted) -> list[Chosen[TaskSpec]]:
+        """Resolve a task, or a suite into its tasks; an alias is the name its column gets."""
+        wanted = Wanted.of(asked)
+        if wanted.name in self.suites.offers and wanted.name not in self.tasks.offers:
+            suite = self._get(self.suites, wanted.name).spec
+            return [chosen for task in suite.tasks for chosen in self.task(Wanted(task, wanted.options))]
+        offer = self._get(self.tasks, wanted.name)
+        spec = replace(offer.spec, name=wanted.alias) if wanted.alias else offer.spec
+        return [Chosen(spec, offer.distribution, self.choose(offer.spec, wanted.options))]
 
     def _get(self, catalogue: Catalogue[Spec], name: str) -> Offer[Spec]:
         try:
@@ -198,8 +232,8 @@ class Registry:
         except UsageError as error:
             if self.failures and name not in catalogue.offers:
                 broken = ", ".join(sorted(f"{p.name} ({p.distribution})" for p in self.failures))
-                hint = f"{error.hint or ''} Plugins that failed to load: {broken}; see: vgbench plugins doctor"
-                raise UsageError(error.what, hint=hint.strip()) from None
+                hint = f"plugins that failed to load: {broken}; see: vgbench plugins doctor"
+                raise UsageError(error.what, hint=f"{error.hint}; {hint}" if error.hint else hint) from None
             raise
 
     def choose(self, spec: SourceSpec | TaskSpec, values: Mapping[str, object]) -> dict[str, Any]:
@@ -234,18 +268,21 @@ class Registry:
 def split_asked(asked: str) -> tuple[str, dict[str, object]]:
     """Split ``NAME[:OPT=VALUE[,OPT=VALUE…]]``; a value without ``=`` comes back under the empty name.
 
-    ``dist::name`` keeps its double colon: only the first single ``:`` splits.
+    ``dist::name`` keeps its double colon: only the first single ``:`` splits. What stands in parentheses stays whole:
+    a mixture's components have options of their own.
     """
-    head, double, tail = asked.partition("::")
-    name, _, rest = (tail if double else head).partition(":")
+    head, _, rest = asked.partition(":")
+    if rest.startswith(":"):
+        plain, _, rest = rest.removeprefix(":").partition(":")
+        head = f"{head}::{plain}"
     values: dict[str, object] = {}
-    for item in filter(None, rest.split(",")):
+    for item in filter(None, mixture.split_outside(rest, ",", strict=False)):
         key, equals, value = item.partition("=")
-        key, value = (key.strip(), value) if equals else ("", key)
+        key, value = (key.strip(), value) if equals and "(" not in key else ("", item)
         if key in values:
             raise UsageError(f"{asked}: option {key or 'value'!r} is given twice")
         values[key] = value
-    return (f"{head}::{name}" if double else name), values
+    return head, values
 
 
 def parse_class_list(text: str) -> ClassList:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from vgbench.errors import CorruptArtifact
 from vgbench.stats import permutation_control_holds
 from vgbench.store import OBSERVED, RECORD, Store, write_file
-from vgbench.types import Metric
+from vgbench.types import AXES, Axis, Metric
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CELL_FILE = "result.json"
 LEADERBOARD_FILE = "leaderboard.json"
@@ -22,6 +27,7 @@ PLAN_FILE = "plan.json"
 METRICS_FILE = "metrics.json"
 PREDICTIONS_FILE = "predictions.parquet"
 PER_CLASS_FILE = "per_class.parquet"
+ITEMS_FILE = "items.parquet"
 
 
 def _finite(value: float) -> float:
@@ -149,21 +155,27 @@ class Observed(Record):
 
 
 class RowValue(Record):
-    """A row's value in one column: the mean over its cells' seeds, whose values stand beside it.
+    """A row's value in one column: the mean over its training runs, and the cells' values beside it.
 
-    ``ci`` is the test items' interval of a single cell; over several seeds there is none yet.
+    ``runs`` counts training runs. With one of one cell, ``ci`` is the test items' interval; with at least two it is
+    that of the hierarchical bootstrap over runs × items. ``missing`` counts its cells that failed.
+    ``tie_groups``: of two rows with groups in this column, those that share one are not shown to differ; null
+    without two training runs, when cells are missing, or when nothing of the same ``sees`` can be compared.
     """
 
     metric: str
     value: Finite | None
     ci: Ci | None
     n: int
+    runs: int
+    missing: int
     by_seed: list[Finite]
+    tie_groups: list[int] | None
     controls_hold: bool | None
 
 
 class Row(Record):
-    """A source with its row options. ``tie_group`` is null while there is one training run only."""
+    """A source with its row options, and its value in each column."""
 
     source: str
     options: dict[str, OptionValue]
@@ -174,7 +186,6 @@ class Row(Record):
     images: int | None
     shortfall: int
     values: dict[str, RowValue]
-    tie_group: int | None
     tier: Literal["self-computed"]
     cells: list[Digest]
     note: str | None
@@ -260,8 +271,9 @@ def commit_cell(store: Store, cell: Cell, score: Path, *, observed: Observed) ->
     """Write a finished cell with its predictions into the store; of two writers the first wins."""
     staging = store.staging("cell")
     store.put(staging, CELL_FILE, dump(cell))
-    for name in (PREDICTIONS_FILE, PER_CLASS_FILE):
-        store.put(staging, name, score / name)
+    for name in (PREDICTIONS_FILE, PER_CLASS_FILE, ITEMS_FILE):
+        if name != ITEMS_FILE or (score / name).exists():  # a metric may be no mean over items
+            store.put(staging, name, score / name)
     record = {"schema": "vgbench.commit/1", "cell": cell.digest, "items": 1, "per_class": {}, "rejected": {}}
     store.commit(staging, store.cell(cell.digest), record, observed=observed.model_dump(mode="json", by_alias=True))
 
@@ -277,6 +289,82 @@ def read_cell(folder: Path) -> Cell:
         return Cell.model_validate_json((folder / CELL_FILE).read_text())
     except (OSError, ValueError) as error:
         raise CorruptArtifact(f"{folder / CELL_FILE}: {error}", hint=f"delete {folder} and run again") from error
+
+
+def column_of(cell: Cell) -> Column:
+    """Return the column of a scored cell."""
+    main = cell.main
+    assert main is not None and cell.column is not None
+    return Column(
+        digest=cell.column,
+        task=cell.task.name,
+        version=cell.task.version,
+        options=cell.task.options,
+        metric=main.name,
+        higher_is_better=main.higher_is_better,
+        chance=main.chance,
+    )
+
+
+# ── From cells to training runs ──────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """A cell's values per test item: ids, sorted, and values (N,) float64 whose mean is the main metric."""
+
+    sample_ids: tuple[str, ...]
+    values: NDArray[np.float64]
+
+
+def read_items(folder: Path) -> Items | None:
+    """Read a cell's ``items.parquet``; None where its metric is no mean over items, or the cell is older than them."""
+    path = folder / ITEMS_FILE
+    if not path.exists():
+        return None
+    from vgbench.images import read_table
+
+    try:
+        table = read_table(path, ["sample_id", "value"])
+        return Items(tuple(table["sample_id"].to_pylist()), table["value"].to_numpy())
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+        raise CorruptArtifact(f"{path}: {error}", hint=f"delete {folder} and run again") from error
+
+
+def training_runs(cells: Iterable[Cell]) -> list[list[Cell]]:
+    """Group the cells of one row and column into what counts as one training run each, in the order of the seeds.
+
+    Training draws from the *train* axis, or where nothing is pre-trained the probe's fit from the *probe* axis. Cells
+    of one training seed are one run: other seeds below it are averaged. With several training seeds on several image
+    sets, an image set is one run, for trainings on the same images are no independent evidence about a source.
+    """
+    cells = sorted(cells, key=lambda cell: [cell.seeds.get(axis, 0) for axis in AXES])
+    axis: Axis = "train" if any("train" in cell.seeds for cell in cells) else "probe"
+    if len({cell.seeds.get(axis, 0) for cell in cells}) < 2:
+        return [cells]
+    if len({cell.seeds.get("source", 0) for cell in cells}) > 1:
+        axis = "source"
+    runs: dict[int, list[Cell]] = {}
+    for cell in cells:
+        runs.setdefault(cell.seeds.get(axis, 0), []).append(cell)
+    return [runs[seed] for seed in sorted(runs)]
+
+
+def items_by_run(runs: Iterable[Iterable[Cell]], items: Mapping[str, Items | None]) -> Items | None:
+    """Return each training run's values per item, averaged over its cells: values (K, N); None where a cell has none.
+
+    Raises ``CorruptArtifact`` when cells of one column were scored on other samples.
+    """
+    import numpy as np
+
+    found = [[items[cell.digest] for cell in run] for run in runs]
+    known = [[one for one in run if one is not None] for run in found]
+    if any(len(run) != len(all_) or not run for run, all_ in zip(known, found, strict=True)):
+        return None
+    sample_ids = known[0][0].sample_ids
+    if any(one.sample_ids != sample_ids for run in known for one in run):
+        raise CorruptArtifact("cells of one column were scored on different samples", hint="vgbench cache verify")
+    return Items(sample_ids, np.stack([np.mean([one.values for one in run], axis=0) for run in known]))
 
 
 def read_cells(run_dir: Path) -> list[Cell]:

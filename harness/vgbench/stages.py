@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from vgbench.types import (
     Backbone,
@@ -15,19 +16,30 @@ from vgbench.types import (
     Node,
     Part,
     Rate,
+    Scores,
     StepRef,
 )
 
+TORCH = ("torch", "timm", "safetensors")
 PERMUTATIONS = 20  # label permutations of a probe's control (design §2)
 
 # Rates: measured on digits on one core of the 2-core reference machine; networks with recipe digits-small.
 SELECT = StepRef("vgbench.select", "1", "vgbench.steps.select:select", rate=Rate(35_000, 110))
+UNION = StepRef("vgbench.union", "1", "vgbench.steps.union:union", rate=Rate(35_000, 110))
 LABEL = StepRef("vgbench.label", "1", "vgbench.steps.label:label", rate=Rate(30_000, 110))
+PACK = StepRef("vgbench.pack", "1", "vgbench.steps.pack:pack", rate=Rate(1_000, 8_000))
+SHEET = StepRef("vgbench.sheet", "1", "vgbench.steps.sheet:sheet", rate=Rate(300, 20_000))
+TRUTH = StepRef("vgbench.truth", "1", "vgbench.steps.truth:truth", rate=Rate(40_000, 30))
+REPRESENT = StepRef(
+    "vgbench.represent", "1", "vgbench.steps.represent:represent", gpu=True, rate=Rate(1_000, 1_000), needs=TORCH
+)
 EMBED = StepRef("vgbench.embed", "1", "vgbench.steps.embed:embed", rate=Rate(20_000, 290))
 PROBE = StepRef("vgbench.probe", "1", "vgbench.steps.probe:probe", seed="probe", rate=Rate(10_000, 60))
-PRETRAIN = StepRef("vgbench.pretrain", "1", "vgbench.steps.pretrain:pretrain", seed="train", gpu=True, rate=Rate(1_200))
-PREDICT = StepRef("vgbench.predict", "1", "vgbench.steps.predict:predict", gpu=True, rate=Rate(2_700, 72))
-SCORE = StepRef("vgbench.score", "1", "vgbench.steps.score:score", rate=Rate(43_000, 75))
+PRETRAIN = StepRef(
+    "vgbench.pretrain", "1", "vgbench.steps.pretrain:pretrain", seed="train", gpu=True, rate=Rate(1_200), needs=TORCH
+)
+PREDICT = StepRef("vgbench.predict", "1", "vgbench.steps.predict:predict", gpu=True, rate=Rate(2_700, 72), needs=TORCH)
+SCORE = StepRef("vgbench.score", "2", "vgbench.steps.score:score", rate=Rate(43_000, 75))
 
 
 def select(
@@ -37,11 +49,13 @@ def select(
     *,
     images_per_class: int | None,
     exclude: Sequence[Node] = (),
+    partial: bool = False,
 ) -> Images:
     """Choose the images of a request: the first ``images_per_class`` of each class's node, or of a whole set.
 
     Of a whole set the lowest by SHA-256 of the image id are kept, so smaller requests nest in larger ones.
-    Images whose bytes equal one of ``exclude`` are left out and counted.
+    Images whose bytes equal one of ``exclude`` are left out and counted. A class without an image is an error, unless
+    the choice is ``partial``. A set may hold more classes than are asked for.
     """
     inputs: dict[str, Input] = {f"exclude/{i:04d}": node for i, node in enumerate(exclude)}
     if isinstance(found, Images):
@@ -50,8 +64,26 @@ def select(
     else:
         inputs |= {f"member/{i:04d}": head for i, head in enumerate(found)}
         members = tuple(found)
-    params = {"class_ids": list(classes.ids), "images_per_class": images_per_class}
+    params: dict[str, Any] = {"class_ids": list(classes.ids), "images_per_class": images_per_class}
+    if isinstance(found, Images) and found.classes.ids != classes.ids:
+        params["set_class_ids"] = list(found.classes.ids)
+    if partial:
+        params["partial"] = True
     return Images(g.node(SELECT, inputs=inputs, params=params), members, classes)
+
+
+def union(g: Graph, parts: Mapping[str, Images], classes: ClassList) -> Images:
+    """Join image sets of one class list: an index over the members of all; image ids get their part's name ahead."""
+    inputs: dict[str, Input] = {f"part-{name}": part for name, part in parts.items()}
+    members = tuple(member for _, part in sorted(parts.items()) for member in part.members)
+    return Images(g.node(UNION, inputs=inputs, params={"class_ids": list(classes.ids)}), members, classes)
+
+
+def sheet(g: Graph, images: Images, *, images_per_class: int, title: str, cut: Mapping[str, int]) -> Node:
+    """Draw an image set's contact sheet: each class's name and its images; ``cut`` says what was left out of it."""
+    classes = [[entry.id, entry.name] for entry in images.classes.classes]
+    params = {"classes": classes, "images_per_class": images_per_class, "title": title, "cut": dict(cut)}
+    return g.node(SHEET, inputs={"images": images}, params=params)
 
 
 def labelled(g: Graph, dataset: Dataset, classes: ClassList) -> Images:
@@ -61,12 +93,33 @@ def labelled(g: Graph, dataset: Dataset, classes: ClassList) -> Images:
     return Images(index, (dataset.images,), classes)
 
 
-def features(g: Graph, pack: Node, encoder: Part) -> Node:
-    """Embed a training copy with an encoder: ``features.npy`` (N, D) float32 and its rows."""
+def pack(g: Graph, images: Images, *, store_px: int, labelled: bool = True) -> Node:
+    """Make the training copy of an image set; with ``labelled=False`` what a test set's images travel as."""
+    return g.node(PACK, inputs={"images": images}, params={"store_px": store_px, "labelled": labelled})
+
+
+def truth(g: Graph, images: Images) -> Node:
+    """Take an image set's labels apart from its images, for scoring."""
+    return g.node(TRUTH, inputs={"images": images}, params={"class_ids": list(images.classes.ids)})
+
+
+def features(g: Graph, pack: Node, encoder: Part | Backbone) -> Node:
+    """Embed a training copy with an encoder or a frozen backbone: ``features.npy`` (N, D) float32 and its rows."""
+    if isinstance(encoder, Backbone):
+        return g.node(REPRESENT, inputs={"images": pack, "backbone": encoder}, params={"batch": 64, "threads": 1})
     return g.node(EMBED, inputs={"images": pack}, params={"encoder": encoder})
 
 
-def probe(g: Graph, train: Node, test: Node, classes: ClassList, *, probe: Part, permutations: int = 0) -> Node:
+def probed(g: Graph, train: Node, test: Node, classes: ClassList, *, probe: Part, labels: Node, scorer: Part) -> Scores:
+    """Fit a probe, score it, and score its control: the same fit on permuted training labels."""
+    fitted = fit_probe(g, train, test, classes, probe=probe)
+    control = fit_probe(g, train, test, classes, probe=probe, permutations=PERMUTATIONS)
+    return Scores(
+        score(g, fitted, labels, scorer=scorer), {"permuted_labels": score(g, control, labels, scorer=scorer)}
+    )
+
+
+def fit_probe(g: Graph, train: Node, test: Node, classes: ClassList, *, probe: Part, permutations: int = 0) -> Node:
     """Fit a probe on labelled features and predict the test features.
 
     With ``permutations`` > 0 it is the control: that many fits, each on permuted training labels.

@@ -7,6 +7,7 @@ writers the first wins and the other discards. No lock is needed for correctness
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -185,6 +187,66 @@ class Store:
                 staging.rename(target)
             except OSError:
                 self.discard(staging)
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Give a staging folder that becomes ``target`` when the block ends, and disappears when it raises.
+
+    ``target`` must be absent or an empty folder. What a killed process of this machine left behind is removed.
+    """
+    target = target.absolute()
+    prefix = f".{target.name}.partial-{socket.gethostname()}-"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for left in target.parent.glob(f"{glob.escape(prefix)}*"):
+            if not _alive(int(left.name.removeprefix(prefix).partition("-")[0])):
+                shutil.rmtree(left, ignore_errors=True)
+        staging = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=target.parent))
+    except OSError as error:
+        raise VgbenchError(f"cannot write to {target.parent}: {error.strerror}") from error
+    try:
+        yield staging
+        staging.chmod(0o777 & ~_umask())
+        os.sync()  # one call: an export may hold a million files
+        staging.rename(target)
+        _fsync(target.parent)
+    except OSError as error:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise VgbenchError(f"cannot write {target}: {error.strerror}", hint="nothing of it was left") from error
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file out of the store: readers see the old file or the new, whatever happens."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+        os.close(handle)
+        shutil.copyfile(source, name)
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(target)
+    except OSError as error:
+        raise VgbenchError(f"cannot write {target}: {error.strerror}") from error
+
+
+def _umask() -> int:
+    """Return the process's umask: what a temporary file's narrow rights are widened to."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def read_commit(folder: Path) -> Commit:

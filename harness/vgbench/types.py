@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
+from vgbench import mixture
 from vgbench.errors import UsageError
 
 Axis: TypeAlias = Literal["source", "train", "probe"]
@@ -100,7 +101,8 @@ class StepRef:
 
     ``id`` is ``owner.verb`` and never changes; its owner is the distribution that ships it. ``version`` is raised by
     the author whenever the bytes a step makes change. ``entry`` ("module:function") is resolved in a worker only.
-    ``seed`` names the axis whose seed the step draws from. ``shards`` is ``one``, ``index:PARAM`` (an open-ended step
+    ``seed`` names the axis whose seed the step draws from. ``needs`` names libraries beyond the base dependencies: where
+    one is not installed the cell is blocked before anything is made. ``shards`` is ``one``, ``index:PARAM`` (an open-ended step
     whose shards hold PARAM items each) or ``input:NAME`` (one shard for each shard of that input).
     """
 
@@ -111,6 +113,7 @@ class StepRef:
     shards: str = "one"
     gpu: bool = False
     rate: Rate | None = None
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +264,8 @@ class DataRequest:
 
     ``images_per_class`` None means all there are. ``references``: real images of the class list that a source may
     start from. ``pool`` (default: the references) is what ``original`` draws from. ``exclude``: nodes of images whose
-    copies are left out when images are selected.
+    copies are left out when images are selected. ``partial``: a class without an image is a shortfall, no failure
+    (asked of a mixture's components).
     """
 
     classes: ClassList
@@ -269,6 +273,7 @@ class DataRequest:
     references: Images | None = None
     pool: Images | None = None
     exclude: tuple[Node, ...] = ()
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,8 +297,12 @@ class Graph(Protocol):
         """Return another source's images for a request; sources compose by name."""
         ...
 
+    def recipe(self, source: str) -> str:
+        """Return the SHA-256 of a source and its options, whatever their spelling and place; of no request."""
+        ...
+
     def class_list(self, name: str) -> ClassList:
-        """Return a declared class list."""
+        """Return a declared class list, a JSON file's, or the sorted subfolders of ``folder:PATH``."""
         ...
 
     def dataset(self, name: str, split: str) -> Dataset:
@@ -320,11 +329,11 @@ class Graph(Protocol):
 class Option:
     """A declared, typed option of a source or task. ``axis``: *row* options belong to the source's row.
 
-    Paths, and the paths of a ``source`` option's text, enter a cell's digest by the identity of what lies there.
+    Paths, also those in the text of a ``source`` or ``mixture``, enter a cell's digest by what lies there.
     """
 
     name: str
-    type: Literal["str", "int", "float", "bool", "path", "count", "source"]
+    type: Literal["str", "int", "float", "bool", "path", "count", "source", "mixture"]
     default: Any
     help: str
     choices: tuple[Any, ...] = ()
@@ -347,6 +356,8 @@ class Option:
         return cast
 
     def _cast(self, value: object) -> Any:
+        if value is None:  # not given, and no default
+            return None
         text = str(value).strip()
         if self.type == "bool":
             return (
@@ -357,7 +368,7 @@ class Option:
         if self.type == "int":
             return int(text)
         if self.type == "count":
-            if value is None or text == "all":
+            if text == "all":
                 return None
             count = int(text)
             if count < 1:
@@ -368,7 +379,9 @@ class Option:
             if number != number or number in (float("inf"), float("-inf")):
                 raise ValueError
             return number
-        return str(value)
+        if self.type == "path" and value is None:  # a path that nobody gave
+            return None
+        return mixture.canonical(text) if self.type == "mixture" else str(value)
 
 
 _ARTICLES = {
@@ -379,6 +392,7 @@ _ARTICLES = {
     "path": "a path",
     "count": "a whole number of at least 1, or 'all'",
     "source": "a source, NAME[:OPT=VALUE,…]",
+    "mixture": "a mixture, W*(SOURCE)+W*(SOURCE)…",
 }
 
 
@@ -397,11 +411,15 @@ class Metric:
     recomputable_from: str = "predictions"
 
 
+SeesLevel: TypeAlias = Literal["class names", "k references per class", "full labelled set"]
+SEES: tuple[SeesLevel, ...] = ("class names", "k references per class", "full labelled set")  # from little to much
+
+
 @dataclass(frozen=True, slots=True)
 class Sees:
     """What a source was shown beyond class names, and the foundation models it used."""
 
-    level: Literal["class names", "k references per class", "full labelled set"]
+    level: SeesLevel
     models: tuple[str, ...] = ()
 
 
@@ -539,10 +557,15 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A scorer's result: the task's metrics, and one row (class_id, n, value) per class."""
+    """A scorer's result: the task's metrics, one row (class_id, n, value) per class, and one value per item.
+
+    ``per_item`` (N,) stands in the order of the labels; its mean is the main metric's value (right 1, wrong 0, where
+    that is a share). It lets two results be paired item by item; None where the metric is no mean over items.
+    """
 
     metrics: tuple[Value, ...]
     per_class: tuple[tuple[str, int, float], ...] = ()
+    per_item: Sequence[float] | None = None
 
 
 # ── What a step's body receives and returns ──────────────────────────────────────────────────────
@@ -550,12 +573,16 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A finished input: one folder per shard. ``n`` is the number of items asked for (None: all)."""
+    """A finished input: one folder per shard. ``n`` is the number of items asked for (None: all).
+
+    ``place`` is where its node's param ``place`` lies today: an index's images are read there.
+    """
 
     digest: str
     shards: tuple[Path, ...]
     n: int | None = None
     members: tuple[Artifact, ...] = ()
+    place: str | None = None
 
     @property
     def path(self) -> Path:

@@ -16,6 +16,7 @@ import time
 import traceback
 import types
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -123,11 +124,11 @@ def grouped(inputs: Mapping[str, Artifact]) -> dict[str, Artifact]:
     """Gather ``name/0000``, ``name/0001``, … as the members of ``name``."""
     plain = {name: artifact for name, artifact in inputs.items() if "/" not in name}
     members: dict[str, list[Artifact]] = {}
-    for name in sorted(name for name in inputs if "/" in name):
+    for name in sorted((name for name in inputs if "/" in name), key=lambda name: (len(name), name)):  # 9999 < 10000
         members.setdefault(name.partition("/")[0], []).append(inputs[name])
     for name, found in members.items():
         index = plain.get(name, Artifact("", ()))
-        plain[name] = Artifact(index.digest, index.shards, index.n, tuple(found))
+        plain[name] = replace(index, members=tuple(found))
     return plain
 
 
@@ -165,7 +166,7 @@ def _versions() -> dict[str, str]:
 
 
 def _artifact(value: Mapping[str, Any]) -> Artifact:
-    return Artifact(value["digest"], tuple(Path(p) for p in value["shards"]), value["n"])
+    return Artifact(value["digest"], tuple(Path(p) for p in value["shards"]), value["n"], place=value.get("place"))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 from vgbench import results
-from vgbench.results import Cell, Column, Leaderboard, Row, RowValue
+from vgbench.results import Cell, Items, Leaderboard, Row, RowValue, column_of, items_by_run, training_runs
 from vgbench.types import canonical_json
+from vgbench_leaderboard.ties import row_interval, with_tie_groups
 
 ONE_RUN = "one training run per source: intervals cover the test items, not the training; no ranks"
 
@@ -20,26 +22,38 @@ def build_run(run_dir: Path) -> Path:
     for cell in cells:
         observed = results.read_observed(run_dir / "cells" / cell.digest)
         seconds[cell.digest] = round(sum(observed.get("seconds", {}).values()), 3)
-    board = build(cells).model_copy(update={"observed": {"seconds": seconds}})
-    return results.write_leaderboard(run_dir, board)
+    board = build(cells, lambda cell: results.read_items(run_dir / "cells" / cell.digest))
+    return results.write_leaderboard(run_dir, board.model_copy(update={"observed": {"seconds": seconds}}))
 
 
-def build(cells: Iterable[Cell]) -> Leaderboard:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A row's place in one column: its scored cells as training runs, and how many of its cells have no score."""
+
+    runs: list[list[Cell]]
+    missing: int
+    items: Items | None
+
+
+def build(cells: Iterable[Cell], items_of: Callable[[Cell], Items | None] = lambda cell: None) -> Leaderboard:
     """Return the leaderboard of some cells, the same whatever their order.
 
     Cells of one source, source options and row options make a row; cells of one column digest make a column; those
-    that differ in seeds only are averaged.
+    that differ in seeds only are averaged. ``items_of`` gives a cell's values per item; it is asked only where there
+    are at least two training runs, whose intervals and tie groups need them.
     """
     cells = sorted(cells, key=lambda cell: cell.digest)
-    scored = [cell for cell in cells if cell.status == "ok" and cell.main is not None]
-    columns = {cell.column: _column(cell) for cell in scored if cell.column}
     groups: dict[str, list[Cell]] = {}
-    for cell in scored:
+    for cell in cells:
         source = [cell.source.name, cell.source.distribution, cell.source.options, cell.task.row_options]
         groups.setdefault(canonical_json(source), []).append(cell)
+    columns = {cell.column: column_of(cell) for cell in cells if cell.column and _is_scored(cell)}
+    ordered = [group for _, group in sorted(groups.items()) if any(_is_scored(cell) for cell in group)]
+    places = [_places(group, items_of) for group in ordered]
+    rows = [_row(group, place) for group, place in zip(ordered, places, strict=True)]
     return Leaderboard(
         columns=sorted(columns.values(), key=lambda c: (c.task, canonical_json(c.options), c.digest)),
-        rows=[_row(group) for _, group in sorted(groups.items())],
+        rows=with_tie_groups(rows, [{c: p.items for c, p in place.items()} for place in places], columns),
         aggregates={},
         unscored=[
             {"source": cell.source.name, "task": cell.task.name, "status": cell.status, "reason": cell.reason or ""}
@@ -50,29 +64,26 @@ def build(cells: Iterable[Cell]) -> Leaderboard:
     )
 
 
-def _column(cell: Cell) -> Column:
-    main = cell.main
-    assert main is not None and cell.column is not None
-    return Column(
-        digest=cell.column,
-        task=cell.task.name,
-        version=cell.task.version,
-        options=cell.task.options,
-        metric=main.name,
-        higher_is_better=main.higher_is_better,
-        chance=main.chance,
-    )
+def _is_scored(cell: Cell) -> bool:
+    return cell.status == "ok" and cell.main is not None and cell.column is not None
 
 
-def _row(group: list[Cell]) -> Row:
+def _places(group: list[Cell], items_of: Callable[[Cell], Items | None]) -> dict[str, _Place]:
+    """Return a row's places by column."""
+    places: dict[str, _Place] = {}
+    for column in sorted({cell.column for cell in group if cell.column and _is_scored(cell)}):
+        there = [cell for cell in group if cell.column == column]
+        scored = [cell for cell in there if _is_scored(cell)]
+        runs = training_runs(scored)
+        items = items_by_run(runs, {cell.digest: items_of(cell) for cell in scored}) if len(runs) > 1 else None
+        places[column] = _Place(runs, len(there) - len(scored), items)
+    return places
+
+
+def _row(group: list[Cell], places: dict[str, _Place]) -> Row:
     first = group[0]
-    by_column: dict[str, list[Cell]] = {}
-    for cell in group:
-        assert cell.column is not None
-        by_column.setdefault(cell.column, []).append(cell)
     counts = {(cell.counts.images, sum(cell.counts.shortfall.values())) for cell in group if cell.counts}
     images, shortfall = next(iter(counts)) if len(counts) == 1 else (None, 0)
-    train_seeds = {cell.seeds["train"] for cell in group if "train" in cell.seeds}
     backbone = first.task.row_options.get("backbone")
     return Row(
         source=first.source.name,
@@ -83,24 +94,34 @@ def _row(group: list[Cell]) -> Row:
         sees=first.source.sees,
         images=images,
         shortfall=shortfall,
-        values={column: _value(cells) for column, cells in sorted(by_column.items())},
-        tie_group=None,
+        values={column: _value(place) for column, place in places.items()},
         tier="self-computed",
-        cells=[cell.digest for cell in group],
-        note=ONE_RUN if len(train_seeds) <= 1 else None,
+        cells=[cell.digest for cell in group if _is_scored(cell)],
+        note=_note([len(place.runs) for place in places.values()]),
     )
 
 
-def _value(cells: list[Cell]) -> RowValue:
-    ordered = sorted(cells, key=lambda cell: canonical_json(cell.seeds))
-    mains = [cell.main for cell in ordered if cell.main is not None]
-    values = [main.value for main in mains if main.value is not None]
+def _note(runs: list[int]) -> str | None:
+    one = runs.count(1)
+    if one in (0, len(runs)):
+        return ONE_RUN if one else None
+    return f"one training run in {one} of {len(runs)} columns: intervals there cover the test items only; no ranks"
+
+
+def _value(place: _Place) -> RowValue:
+    cells = [cell for run in place.runs for cell in run]
+    mains = [cell.main for cell in cells if cell.main is not None]
+    by_run = [[cell.main.value for cell in run if cell.main and cell.main.value is not None] for run in place.runs]
     gated = [control.holds for cell in cells for control in cell.controls if control.gated]
+    ci = mains[0].ci if len(mains) == 1 else None
     return RowValue(
         metric=mains[0].name,
-        value=fmean(values) if values else None,
-        ci=mains[0].ci if len(mains) == 1 else None,
+        value=fmean(fmean(run) for run in by_run if run) if any(by_run) else None,
+        ci=row_interval(place.items) if place.items is not None else ci,
         n=mains[0].n,
-        by_seed=values,
+        runs=len(place.runs),
+        missing=place.missing,
+        by_seed=[value for run in by_run for value in run],
+        tie_groups=None,
         controls_hold=all(gated) if gated else None,
     )

@@ -45,7 +45,7 @@ def test_run_writes_a_leaderboard_with_values_intervals_and_controls(
         (value,) = row.values.values()
         assert value.value is not None and value.ci is not None and value.controls_hold
         assert 0.5 < value.ci.lo < value.value < value.ci.hi <= 1 and value.n == 359
-        assert row.images == 600 and row.tie_group is None
+        assert row.images == 600 and value.tie_groups is None
     for digest in [cell for row in rows.values() for cell in row.cells]:
         folder = tmp_path / "out" / "cells" / digest
         cell = Cell.model_validate_json((folder / "result.json").read_text())

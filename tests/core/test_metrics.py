@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from vgbench.metrics.classify import top1
-from vgbench.steps.score import aligned
+from vgbench.steps.score import aligned, item_values
+from vgbench.types import Scored, Value
 
 LABELS = {"sample_id": np.array(["a", "b", "c", "d"]), "class_id": np.array(["x", "x", "x", "y"])}
 
@@ -16,6 +17,7 @@ def test_top1_and_mean_per_class_by_hand() -> None:
     scored = top1(predictions, LABELS, {})
     assert [(v.metric, v.value) for v in scored.metrics] == [("top1", 0.5), ("mean_per_class", pytest.approx(1 / 3))]
     assert scored.per_class == (("x", 3, pytest.approx(2 / 3)), ("y", 1, 0.0))
+    assert scored.per_item == [1.0, 1.0, 0.0, 0.0]
 
 
 def test_alignment_is_by_sample_id_not_by_order() -> None:
@@ -28,3 +30,13 @@ def test_alignment_is_by_sample_id_not_by_order() -> None:
 def test_wrong_sample_ids_are_refused(ids: list[str]) -> None:
     with pytest.raises(ValueError, match=r"twice|differ"):
         aligned({"sample_id": np.array(ids), "prediction": np.array(["x"] * len(ids))}, LABELS)
+
+
+def test_values_per_item_must_average_to_the_main_metric() -> None:
+    right = (1.0, 0.0, 1.0, 1.0)
+    values = item_values(Scored((Value("top1", 0.75, 4),), per_item=right), 4)
+    assert values is not None and values.tolist() == list(right)
+    assert item_values(Scored((Value("map", 0.5, 4),)), 4) is None
+    for wrong, n in ((0.7, 4), (0.75, 5)):
+        with pytest.raises(ValueError, match="do not average"):
+            item_values(Scored((Value("top1", wrong, n),), per_item=right), n)

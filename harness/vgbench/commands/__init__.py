@@ -24,6 +24,20 @@ class Context(Protocol):
 
 
 # after Context, which they import
-from vgbench.commands import cache, list_, plan, plugins, run, schema, show  # noqa: E402
+from vgbench.commands import (  # noqa: E402
+    cache,
+    compare,
+    data,
+    export,
+    generate,
+    list_,
+    plan,
+    plugins,
+    preview,
+    run,
+    schema,
+    score,
+    show,
+)
 
-COMMANDS = (list_, show, plan, run, cache, plugins, schema)
+COMMANDS = (list_, show, preview, generate, plan, run, score, compare, export, data, cache, plugins, schema)

@@ -1,11 +1,16 @@
-"""A leaderboard as a table for the terminal: percent, intervals, what does not compare."""
+"""A leaderboard as a table for the terminal: percent, intervals, ties, what does not compare."""
 
 from __future__ import annotations
 
+import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vgbench.results import Column, Leaderboard, Row, RowValue
+
+PIPED_WIDTH = 240  # columns when stdout is no terminal: a pipe cuts nothing off
+TIES = "rows that share a letter in a column are not shown to differ (Holm, 5 % a column)"
 
 
 def write_board(board: Leaderboard) -> None:
@@ -14,26 +19,48 @@ def write_board(board: Leaderboard) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     if board.rows:
         table = Table(header_style="bold")
-        table.add_column("source")
-        table.add_column("images", justify="right")
+        table.add_column("source", overflow="fold")
+        table.add_column("images", justify="right", no_wrap=True)
         names = column_names(board.columns)
+        cells = []
         for column in board.columns:
             arrow = "↑" if column.higher_is_better else "↓"
-            table.add_column(escape(f"{names[column.digest]}\n{column.metric} % {arrow}"), justify="right")
-        for row in board.rows:
-            values = [_value(row.values.get(column.digest)) for column in board.columns]
-            table.add_row(escape(_source(row, board.rows)), _images(row), *values)
+            title = escape(f"{names[column.digest]}\n{column.metric} % {arrow}")
+            table.add_column(title, no_wrap=True)  # padded by _aligned: letters stand behind some numbers only
+            cells.append(_aligned([row.values.get(column.digest) for row in board.rows]))
+        for row, *values in zip(board.rows, *cells, strict=True):
+            table.add_row(escape(row_name(row, board.rows)), _images(row), *values)
         console.print(table)
-        for column in board.columns:
-            if column.chance is not None:
-                console.print(f"{names[column.digest]}: chance {100 * column.chance:.1f} %", markup=False)
-        for line in dict.fromkeys(row.note for row in board.rows if row.note):
-            console.print(line, markup=False)
-    for item in board.unscored:
-        console.print(f"{item['status']}: {item['source']} × {item['task']}: {item['reason']}", markup=False)
+    for line in notes(board):
+        print_note(line, width=console.width)
+
+
+def notes(board: Leaderboard) -> list[str]:
+    """Return what must be said under a table: chance, what intervals cover, ties, failed and blocked cells."""
+    names = column_names(board.columns)
+    chances = [f"{names[c.digest]} {100 * c.chance:.1f} %" for c in board.columns if c.chance is not None]
+    lines = [f"chance: {', '.join(chances)}"] if chances else []
+    values = [value for row in board.rows for value in row.values.values()]
+    runs = sorted({value.runs for value in values if value.runs > 1})
+    if runs:
+        lines.append(f"×{' ×'.join(map(str, runs))}: training runs; these intervals cover training and test items")
+    if any(value.tie_groups for value in values):
+        lines.append(TIES)
+    if any(value.missing for value in values):
+        lines.append("!: some of its runs failed, so it takes part in no comparison")
+    lines += dict.fromkeys(row.note for row in board.rows if row.note)
+    lines += [f"{item['status']}: {item['source']} × {item['task']}: {item['reason']}" for item in board.unscored]
+    return lines
+
+
+def print_note(text: str, *, width: int) -> None:
+    """Print a line, broken between words on a terminal and not at all in a pipe."""
+    if sys.stdout.isatty():
+        text = textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    sys.stdout.write(text + "\n")
 
 
 def column_names(columns: list[Column]) -> dict[str, str]:
@@ -47,7 +74,7 @@ def column_names(columns: list[Column]) -> dict[str, str]:
     return names
 
 
-def _source(row: Row, rows: list[Row]) -> str:
+def row_name(row: Row, rows: list[Row]) -> str:
     """Name a row by its source and those options in which it differs from another row of that source."""
     others = [other for other in rows if other.source == row.source and other is not row]
     options = {**row.options, **row.row_options}
@@ -56,16 +83,35 @@ def _source(row: Row, rows: list[Row]) -> str:
     return f"{row.source}:{text}" if text else row.source
 
 
+def tie_letters(value: RowValue) -> str:
+    """Return a value's tie groups as letters, those beyond z as numbers: ``a``, ``ab``, ``(27)``."""
+    return "".join(chr(96 + group) if group <= 26 else f"({group})" for group in value.tie_groups or ())
+
+
 def _images(row: Row) -> str:
     if row.images is None:
         return "–"
     return f"{row.images:,}" + (f" (−{row.shortfall:,})" if row.shortfall else "")
 
 
-def _value(value: RowValue | None) -> str:
+def _aligned(values: list[RowValue | None]) -> list[str]:
+    """Return a column's cells, so padded that values, runs, intervals and letters stand under each other."""
+    parts = [_parts(value) for value in values]
+    widths = [max(len(part[i]) for part in parts) for i in range(4)]
+    cells = []
+    for (value, runs, ci, letters), shown in zip(parts, values, strict=True):
+        if shown is None or shown.value is None:
+            cells.append("–")
+            continue
+        around = " ".join(f"{text:>{width}}" for text, width in zip((runs, ci), widths[1:], strict=False) if width)
+        cell = f"{value:>{widths[0]}}" + (f" [dim]{around}[/dim]" if around else "")
+        cells.append(cell + (f" {letters:<{widths[3]}}" if widths[3] else ""))
+    return cells
+
+
+def _parts(value: RowValue | None) -> tuple[str, str, str, str]:
     if value is None or value.value is None:
-        return "–"
-    text = f"{100 * value.value:.1f}"
-    if value.ci:
-        text += f" [dim]{100 * value.ci.lo:.1f}–{100 * value.ci.hi:.1f}[/dim]"
-    return text
+        return "", "", "", ""
+    runs = (f"×{value.runs}" if value.runs > 1 else "") + ("!" if value.missing else "")
+    ci = f"{100 * value.ci.lo:.1f}–{100 * value.ci.hi:.1f}" if value.ci else ""
+    return f"{100 * value.value:.1f}", runs, ci, tie_letters(value)

@@ -24,7 +24,7 @@ def top1(predictions: Columns, labels: Columns, options: Mapping[str, Any]) -> S
 
     ``predictions["prediction"]`` and ``labels["class_id"]`` are (N,) arrays of class ids, already aligned; a
     prediction ``na`` counts as wrong. Top-1 is the share of right rows with Wilson's 95 % interval;
-    ``mean_per_class`` is the mean recall over the classes that occur (balanced accuracy), given without interval.
+    ``mean_per_class`` is the mean recall over the classes that occur (balanced accuracy), given without interval. Per item: right 1, wrong 0.
     """
     truth = np.asarray(labels["class_id"])
     right = np.asarray(predictions["prediction"]) == truth
@@ -37,6 +37,5 @@ def top1(predictions: Columns, labels: Columns, options: Mapping[str, Any]) -> S
     per_class = tuple((str(c), int(k), float(r)) for c, k, r in zip(classes, n_of_class, recall, strict=True))
     if n == 0:
         return Scored((Value(TOP1, None, 0, reason="no items"), Value(MEAN_PER_CLASS, None, 0, reason="no items")))
-    return Scored(
-        (Value(TOP1, correct / n, n, wilson(correct, n)), Value(MEAN_PER_CLASS, float(recall.mean()), n)), per_class
-    )
+    values = Value(TOP1, correct / n, n, wilson(correct, n)), Value(MEAN_PER_CLASS, float(recall.mean()), n)
+    return Scored(values, per_class, right.astype(float).tolist())

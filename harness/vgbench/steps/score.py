@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from vgbench.images import LABELS_FILE, read_table, write_table
 from vgbench.steps.probe import PREDICTIONS_FILE
@@ -16,12 +17,14 @@ from vgbench.types import Columns, Made, Scored, Step
 
 METRICS_FILE = "metrics.json"
 PER_CLASS_FILE = "per_class.parquet"
+ITEMS_FILE = "items.parquet"
+TOLERANCE = 1e-9  # between the mean over items and the main metric: float64 sums, no more
 
 
 def score(step: Step) -> Made:
-    """Write ``metrics.json``, ``predictions.parquet`` and ``per_class.parquet``.
+    """Write ``metrics.json``, ``predictions.parquet``, ``per_class.parquet``, and ``items.parquet`` where there is one.
 
-    Predictions and labels must name the same samples, each once. Predictions with a ``permutation`` column are a
+    ``items.parquet`` (sample_id, value) pairs results item by item without labels. Predictions and labels must name the same samples, each once. Predictions with a ``permutation`` column are a
     control: each permutation is scored by itself and only the values of the main metric are kept.
     """
     scorer = step.load(step.params["scorer"])
@@ -43,7 +46,21 @@ def score(step: Step) -> Made:
         "value": pa.array([row[2] for row in scored.per_class], pa.float64()),
     }
     write_table(step.out / PER_CLASS_FILE, pa.table(per_class))
+    items = item_values(scored, len(truth["sample_id"]))
+    if items is not None:
+        write_table(step.out / ITEMS_FILE, pa.table({"sample_id": truth["sample_id"].tolist(), "value": items}))
     return Made(len(truth["sample_id"]))
+
+
+def item_values(scored: Scored, n: int) -> NDArray[np.float64] | None:
+    """Return a scorer's values per item (N,) float64; ``ValueError`` unless their mean is the main metric's value."""
+    main = scored.metrics[0].value
+    if scored.per_item is None or main is None:
+        return None
+    values = np.asarray(scored.per_item, np.float64)
+    if values.shape != (n,) or not abs(float(values.mean()) - main) <= TOLERANCE:
+        raise ValueError(f"the scorer's {values.size} values per item do not average to its main metric over {n} items")
+    return values
 
 
 def columns_of(table: pa.Table) -> dict[str, Any]:

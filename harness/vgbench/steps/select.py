@@ -16,13 +16,15 @@ def select(step: Step) -> Made:
 
     Of class nodes the lowest indices are kept; of a whole set the lowest by SHA-256 of the image id, so that a
     smaller request is always part of a larger one. Copies of excluded images (equal bytes) are left out and
-    counted. Raises ``ValueError`` naming the classes that end up without an image.
+    counted. Raises ``ValueError`` naming the classes that end up without an image, unless the choice is partial.
     """
     class_ids: list[str] = step.params["class_ids"]
     limit: int | None = step.params["images_per_class"]
     excluded = _hashes(step.inputs["exclude"]) if "exclude" in step.inputs else set()
     if "set" in step.inputs:
-        groups = _classes_of_set(ImageSet.open(step.inputs["set"]), len(class_ids))
+        groups = _classes_of_set(
+            ImageSet.open(step.inputs["set"]), class_ids, step.params.get("set_class_ids", class_ids)
+        )
     else:
         groups = [_rows_of_class(member, label) for label, member in enumerate(step.inputs["member"].members)]
     rows: list[Row] = []
@@ -35,7 +37,7 @@ def select(step: Step) -> Made:
         per_class[class_id] = len(kept)
         rows += kept
     empty = [class_id for class_id, n in per_class.items() if n == 0]
-    if empty:
+    if empty and not step.params.get("partial"):
         raise ValueError(f"{len(empty)} of {len(class_ids)} classes have no image: {', '.join(empty[:5])}")
     write_index(step.out, rows)
     return Made(len(rows), per_class, {reason: n for reason, n in rejected.items() if n})
@@ -53,12 +55,17 @@ def _rows_of_class(member: Artifact, label: int) -> list[Row]:
     return rows
 
 
-def _classes_of_set(found: ImageSet, n_classes: int) -> list[list[Row]]:
-    """Split a set by label, each class ordered by the hash of its image ids."""
-    groups: list[list[Row]] = [[] for _ in range(n_classes)]
+def _classes_of_set(found: ImageSet, class_ids: list[str], set_class_ids: list[str]) -> list[list[Row]]:
+    """Split a set by class, each class ordered by the hash of its image ids; classes not asked for are left out."""
+    labels = {class_id: label for label, class_id in enumerate(class_ids)}
+    label_of = [labels.get(class_id) for class_id in set_class_ids]
+    groups: list[list[Row]] = [[] for _ in class_ids]
     names = ("image_id", "label", "member", "shard", "row", "sha256")
-    for row in zip(*(found.table[name].to_pylist() for name in names), strict=True):
-        groups[row[1]].append(row)
+    columns = (found.table[name].to_pylist() for name in names)
+    for image_id, set_label, member, shard, row, sha256 in zip(*columns, strict=True):
+        label = label_of[set_label]
+        if label is not None:
+            groups[label].append((image_id, label, member, shard, row, sha256))
     for group in groups:
         group.sort(key=lambda row: hashlib.sha256(row[0].encode()).digest())
     return groups

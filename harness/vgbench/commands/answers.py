@@ -1,0 +1,289 @@
+"""What commands print with ``--json``, as models: ``vgbench schema`` lists them beside the result files."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, RootModel
+
+from vgbench.results import SCHEMAS, Ci, Digest, Finite, MetricValue, OptionValue, Record
+
+
+class Listed(Record):
+    """A declared thing."""
+
+    name: str
+    kind: str
+    summary: str
+    distribution: str
+
+
+class Listing(RootModel[list[Listed]]):
+    """What ``list --json`` prints: every declared thing."""
+
+
+class Shown(RootModel[list[dict[str, Any]]]):
+    """What ``show --json`` prints: everything declared about each thing of that name."""
+
+
+class PlanCell(Record):
+    """A planned source × task × options × seeds."""
+
+    digest: Digest
+    source: str
+    distribution: str
+    source_options: dict[str, Any]
+    task: str
+    task_options: dict[str, Any]
+    seeds: dict[str, int]
+    state: Literal["have", "make", "blocked"]
+    reason: str | None
+    score: Digest | None
+
+
+class PlanNode(Record):
+    """A planned node, with what is missing of it."""
+
+    digest: Digest
+    step: str
+    version: str
+    state: Literal["have", "make", "blocked"]
+    owner: str
+    shards: int
+    missing: int
+    items: int
+    seconds: Finite
+
+
+class PlanTotals(Record):
+    """What a run would make, and its estimated cost."""
+
+    cells: int
+    cells_have: int
+    cells_blocked: int
+    nodes: int
+    have: int
+    make: int
+    shards_to_make: int
+    images_to_make: int
+    seconds: Finite
+    bytes: int
+    usd: Finite | None
+
+
+class PlanAnswer(Record):
+    """What ``plan --json`` prints, and a run's ``plan.json``."""
+
+    schema_: Literal["vgbench.plan/1"] = Field(alias="schema")
+    digest: Digest
+    cells: list[PlanCell]
+    nodes: list[PlanNode]
+    totals: PlanTotals
+
+
+class RunCell(Record):
+    """A cell of a run, with its main metric."""
+
+    digest: Digest
+    source: str
+    task: str
+    options: dict[str, OptionValue]
+    status: Literal["ok", "failed", "blocked"]
+    reason: str | None
+    metric: str | None
+    value: Finite | None
+    ci: Ci | None
+
+
+class RunAnswer(Record):
+    """What ``run --json`` prints."""
+
+    schema_: Literal["vgbench.run/1"] = Field(alias="schema")
+    run_dir: str
+    leaderboard: str | None
+    shards_made: int
+    cells: list[RunCell]
+
+
+class InstalledPlugin(Record):
+    """An installed entry point."""
+
+    name: str
+    distribution: str
+    version: str
+    value: str
+    failure: str | None
+    traceback: str | None
+
+
+class PluginList(RootModel[list[InstalledPlugin]]):
+    """What ``plugins list --json`` prints."""
+
+
+class TimedPlugin(InstalledPlugin):
+    """An installed entry point and how long it took to load."""
+
+    seconds: Finite
+
+
+class DeclaredTwice(Record):
+    """A name that several distributions declare."""
+
+    kind: str
+    name: str
+    distributions: list[str]
+
+
+class PluginDoctor(Record):
+    """What ``plugins doctor --json`` prints."""
+
+    plugins: list[TimedPlugin]
+    declared_twice: list[DeclaredTwice]
+
+
+class CacheStep(Record):
+    """What the store holds of one step."""
+
+    step: str
+    nodes: int
+    shards: int
+    items: int
+    bytes: int
+
+
+class CacheListing(Record):
+    """What ``cache ls --json`` prints."""
+
+    schema_: Literal["vgbench.cache/1"] = Field(alias="schema")
+    home: str
+    steps: list[CacheStep]
+
+
+class Damage(Record):
+    """A committed folder whose bytes have changed."""
+
+    folder: str
+    what: str
+
+
+class CacheCheck(Record):
+    """What ``cache verify --json`` prints."""
+
+    schema_: Literal["vgbench.verify/1"] = Field(alias="schema")
+    checked: int
+    failures: list[Damage]
+
+
+class ClassValue(Record):
+    """One class's value over its n test items."""
+
+    class_id: str
+    n: int
+    value: Finite
+
+
+class ScoreAnswer(Record):
+    """What ``score --json`` prints. ``labels`` is a data set's split, or a file; then the figure joins no column."""
+
+    schema_: Literal["vgbench.score/1"] = Field(default="vgbench.score/1", alias="schema")
+    task: str
+    version: str
+    predictions: str
+    labels: str
+    metrics: list[MetricValue]
+    per_class: list[ClassValue] | None
+
+
+class Side(Record):
+    """One side of a comparison: where its cells lie, and what its source was shown beyond class names."""
+
+    name: str
+    path: str
+    sees: str
+    cells: list[Digest]
+
+
+class ClassPair(Record):
+    """Both values of one class, averaged over cells; a cell holds no labels, so no test is made of it."""
+
+    class_id: str
+    n: int
+    a: Finite
+    b: Finite
+    difference: Finite
+
+
+class Comparison(Record):
+    """A against B in one column: ``difference`` is A − B; ``p`` by ``method``; ``p_holm`` corrected over the columns.
+
+    ``scope``: the sources (at least two training runs each), or these networks only. ``detectable``: the smallest
+    true difference that would be found with power 0.8. Null with a ``reason`` where results cannot be paired.
+    """
+
+    column: Digest
+    name: str
+    metric: str
+    higher_is_better: bool
+    n: int
+    a: Finite
+    b: Finite
+    a_runs: int
+    b_runs: int
+    difference: Finite
+    ci: Ci | None
+    p: Finite | None
+    p_holm: Finite | None
+    method: str | None
+    detectable: Finite | None
+    scope: Literal["networks", "sources"] | None
+    verdict: Literal["A better", "B better", "no difference shown"] | None
+    reason: str | None
+    per_class: list[ClassPair] | None
+
+
+class Uncompared(Record):
+    """A column of one side that the other has not, and what differs."""
+
+    name: str
+    side: Literal["A", "B"]
+    why: str
+
+
+class CompareAnswer(Record):
+    """What ``compare --json`` prints."""
+
+    schema_: Literal["vgbench.compare/1"] = Field(default="vgbench.compare/1", alias="schema")
+    a: Side
+    b: Side
+    columns: list[Comparison]
+    uncompared: list[Uncompared]
+
+
+class Refusal(Record):
+    """Why a command stopped."""
+
+    what: str
+    hint: str | None
+    exit_code: int
+
+
+class ErrorAnswer(Record):
+    """What any command prints with ``--json`` when it stops with an error."""
+
+    error: Refusal
+
+
+ANSWERS: dict[str, type[BaseModel]] = {
+    **SCHEMAS,
+    "list": Listing,
+    "show": Shown,
+    "plan": PlanAnswer,
+    "run": RunAnswer,
+    "plugins-list": PluginList,
+    "plugins-doctor": PluginDoctor,
+    "cache-ls": CacheListing,
+    "cache-verify": CacheCheck,
+    "score": ScoreAnswer,
+    "compare": CompareAnswer,
+    "error": ErrorAnswer,
+}

@@ -1,0 +1,155 @@
+"""Read images where they lie: plain files, rows of Parquet and Arrow files, members of tars. Nothing is copied.
+
+A location is relative to its place: ``cat/1.jpg`` a file, ``train.parquet#image[17]`` column and row (``.arrow``
+alike), ``train.tar#2048+911`` offset and size in bytes. A place that is one file is called "" in its own locations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from bisect import bisect_right
+from collections import OrderedDict
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vgbench.listing import root_of
+
+_ROW = re.compile(r"(.*)#(.+)\[(\d+)\]", re.DOTALL)
+_SPAN = re.compile(r"(.*)#(\d+)\+(\d+)", re.DOTALL)
+GROUPS_BYTES = 256 << 20  # decoded row groups kept: a data set of small images is decoded once, whatever the order
+OPEN_TABLES = 64  # below the usual limit of open files
+
+
+def local(place: str) -> str:
+    """Return where a place lies on this machine.
+
+    A repository of the Hugging Face Hub (``hf://owner/name@commit``) comes from the Hub's cache, or is downloaded into
+    it; offline the Hub's client raises. Needs the extra ``[hf]``.
+    """
+    if not place.startswith("hf://"):
+        return place
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise ValueError(f"{place} needs the Hub's client: pip install 'vgbench[hf]'") from error
+    repository, _, commit = place.removeprefix("hf://").partition("@")
+    return str(snapshot_download(repository, repo_type="dataset", revision=commit))
+
+
+def is_here(place: str) -> bool:
+    """Say whether a repository of the Hub is in its cache on this machine."""
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        return False
+    repository, _, commit = place.removeprefix("hf://").partition("@")
+    try:
+        snapshot_download(repository, repo_type="dataset", revision=commit, local_files_only=True)
+    except OSError:  # what its LocalEntryNotFoundError is
+        return False
+    return True
+
+
+class InPlace:
+    """The images of a place, read by their locations."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._root: Path | None = None
+        self._tables: OrderedDict[str, _Rows] = OrderedDict()
+        self._groups: OrderedDict[tuple[str, str, int], pa.Array] = OrderedDict()
+        self._kept_bytes = 0
+
+    def read(self, location: str, *, sha256: str | None = None) -> bytes:
+        """Return an image's encoded bytes; empty where a row holds none.
+
+        Raises ``ValueError`` naming the file when it cannot be read, or its bytes have another ``sha256`` than the
+        one it was indexed with.
+        """
+        if self._root is None:
+            self._root = root_of(local(self._place))
+        try:
+            data = self._read(location)
+        except (OSError, IndexError, KeyError, pa.ArrowException) as error:
+            raise ValueError(f"{self._root / location}: cannot be read: {error}") from error
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            raise ValueError(f"{self._root / location} changed after it was indexed; the same command indexes it again")
+        return data
+
+    def _read(self, location: str) -> bytes:
+        assert self._root is not None
+        if span := _SPAN.fullmatch(location):
+            with (self._root / span[1]).open("rb") as file:
+                file.seek(int(span[2]))
+                return file.read(int(span[3]))
+        if row := _ROW.fullmatch(location):
+            value = self._row(row[1], row[2], int(row[3]))
+            return b"" if value is None else value
+        return (self._root / location).read_bytes()
+
+    def _row(self, name: str, column: str, row: int) -> bytes | None:
+        table = self._table(name)
+        group, offset = table.group(row)
+        key = name, column, group
+        if key not in self._groups:
+            self._groups[key] = table.values(group, column)
+            self._kept_bytes += self._groups[key].nbytes
+            while self._kept_bytes > GROUPS_BYTES and len(self._groups) > 1:
+                _, oldest = self._groups.popitem(last=False)
+                self._kept_bytes -= oldest.nbytes
+        values = self._groups[key]
+        value: bytes | None = values[offset].as_py()
+        return value
+
+    def _table(self, name: str) -> _Rows:
+        assert self._root is not None
+        if name not in self._tables:
+            self._tables[name] = _Rows(self._root / name)
+            if len(self._tables) > OPEN_TABLES:
+                self._tables.popitem(last=False)
+        return self._tables[name]
+
+
+class _Rows:
+    """A Parquet file by row group, or an Arrow file by record batch (memory-mapped)."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            magic = file.read(4)
+        self._parquet: Any = None
+        self._batches: list[Any] = []
+        if magic == b"PAR1":
+            self._parquet = pq.ParquetFile(path, memory_map=True)
+            metadata = self._parquet.metadata
+            sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        else:
+            self._batches = open_arrow(path).to_batches()
+            sizes = [batch.num_rows for batch in self._batches]
+        self._ends = list(accumulate(sizes))
+
+    def group(self, row: int) -> tuple[int, int]:
+        """Return the group that holds a row, and the row's position in it."""
+        group = bisect_right(self._ends, row)
+        return group, row - (self._ends[group - 1] if group else 0)
+
+    def values(self, group: int, column: str) -> pa.Array:
+        """Return the encoded images of a group: a binary array."""
+        if self._parquet is not None:
+            found = self._parquet.read_row_group(group, columns=[column], use_threads=False)[column].combine_chunks()
+        else:
+            found = self._batches[group].column(column)
+        return found.field("bytes") if pa.types.is_struct(found.type) else found
+
+
+def open_arrow(path: Path) -> pa.Table:
+    """Open an Arrow file or stream (what `datasets` saves), memory-mapped; ``ArrowInvalid`` when it is neither."""
+    source = pa.memory_map(str(path))
+    try:
+        return pa.ipc.open_stream(source).read_all()
+    except pa.ArrowInvalid:
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()

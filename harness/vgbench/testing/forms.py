@@ -1,0 +1,57 @@
+"""The forms in which the built-ins are tried: small, offline, on the CPU. Third parties give theirs with ``--source``.
+
+A built-in that cannot be tried at its defaults has a line here, or fails the suite. The files that sources over files
+need are our own exports, so these are tried too.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from vgbench.conformance.suite import Form
+
+N_EXPORTED = 14  # of each class: more than the 13 that the largest request asks for
+
+
+def built_in(distribution: str, kind: Literal["source", "task"]) -> Mapping[str, Form]:
+    """Return the forms of vgbench's own sources or tasks by name; nothing for another distribution."""
+    if distribution != "vgbench":
+        return {}
+    if kind == "task":
+        return {"own": lambda folder: f"own:dataset=folder:{export(folder, 'folder')}"}
+    return {
+        "folder": lambda folder: f"folder:{export(folder, 'folder')}",
+        "hf": lambda folder: f"hf:{export(folder, 'parquet')},label=class_id",
+        "mix": "mix:0.5*(toybox:micro_batch=4)+0.5*(toybox:noise=2,micro_batch=4)",
+        "parquet": lambda folder: f"parquet:{export(folder, 'parquet')},label=class_id",
+        "wds": lambda folder: f"wds:{export(folder, 'wds')}",
+        "weights": lambda folder: f"weights:test_resnet@{checkpoint(folder)}",
+    }
+
+
+def export(folder: Path, form: Literal["folder", "parquet", "wds"]) -> Path:
+    """Export Toybox digits by ``vgbench generate`` and return the folder they lie in."""
+    target = folder / form
+    # not Toybox at its defaults: copies of test images are left out of whatever a task is given
+    request = ("--source=toybox:slant=0.5,micro_batch=8", "--classes=digits", f"--images-per-class={N_EXPORTED}")
+    _python("-m", "vgbench.cli", f"--home={folder / 'home'}", "generate", *request, f"--format={form}", f"-o{target}")
+    return target
+
+
+def checkpoint(folder: Path) -> Path:
+    """Save the untouched initialisation of timm's smallest architecture; in a child process, since torch is heavy."""
+    path = folder / "test_resnet.safetensors"
+    code = (
+        "import sys, timm, safetensors.torch as st;"
+        "st.save_file(timm.create_model('test_resnet', pretrained=False).state_dict(), sys.argv[1])"
+    )
+    _python("-c", code, str(path))
+    return path
+
+
+def _python(*arguments: str) -> None:
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)

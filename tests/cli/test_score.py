@@ -1,0 +1,164 @@
+"""Predictions made elsewhere: scored by the task's own scorer, and refused when they are not what they must be."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.datasets import load_digits
+from tests.conftest import Answer
+
+import vgbench_tasks.digits
+from vgbench.commands.answers import ScoreAnswer
+
+Rows = list[tuple[str, str]]
+Command = Callable[..., Answer]
+
+
+def truth() -> Rows:
+    manifest = json.loads((Path(vgbench_tasks.digits.__file__).parent / "split.json").read_text())
+    target = load_digits().target
+    return [(sample, f"digit-{target[int(sample.removeprefix('digits-'))]}") for sample in manifest["test"]]
+
+
+def write_csv(path: Path, rows: Sequence[Sequence[str]], *, names: Sequence[str] = ("sample_id", "prediction")) -> str:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([names, *rows])
+    return str(path)
+
+
+def test_predictions_are_scored_as_a_run_scores_them(vgbench: Command, tmp_path: Path) -> None:
+    vgbench("run", "--source", "toybox", "--tasks", "digits", "--images-per-class", "30", "-o", "out")
+    (cell,) = (tmp_path / "out" / "cells").iterdir()
+    theirs = json.loads((cell / "result.json").read_text())
+    answer = vgbench("score", "digits", str(cell / "predictions.parquet"), "--per-class", "--json")
+    found = ScoreAnswer.model_validate(answer.json)
+    assert answer.code == 0 and answer.json["metrics"] == theirs["metrics"] and found.labels == "digits:test"
+    assert [row.model_dump() for row in found.per_class or []] == pq.read_table(cell / "per_class.parquet").to_pylist()
+    items = pq.read_table(cell / "items.parquet").to_pydict()
+    assert sum(items["value"]) / len(items["value"]) == theirs["metrics"][0]["value"]
+    assert set(items["value"]) == {0.0, 1.0} and items["sample_id"] == sorted(items["sample_id"])
+
+
+def test_value_interval_and_classes_are_printed(vgbench: Command, tmp_path: Path) -> None:
+    rows = [(sample, "na" if i < 36 else digit) for i, (sample, digit) in enumerate(truth())]
+    answer = vgbench("score", "digits", write_csv(tmp_path / "p.csv", rows), "--per-class")
+    assert answer.code == 0 and "89.97 %" in answer.out and "95 % wilson" in answer.out and "n = 359" in answer.out
+    assert "digit-9" in answer.out and "labels of digits:test" in answer.out
+
+
+def test_labels_of_ones_own_as_ids_or_positions(vgbench: Command, tmp_path: Path) -> None:
+    predictions = write_csv(tmp_path / "p.csv", [("001", "digit-1"), ("002", "digit-2"), ("003", "digit-0")])
+    rows = [("001", "digit-1"), ("002", "digit-2"), ("003", "digit-3")]
+    ids = write_csv(tmp_path / "ids.csv", rows, names=("sample_id", "class_id"))
+    pq.write_table(pa.table({"label": [3, 1, 2], "sample_id": ["003", "001", "002"]}), tmp_path / "positions.parquet")
+    for labels in (ids, str(tmp_path / "positions.parquet")):
+        answer = vgbench("score", "digits", predictions, "--labels", labels, "--json")
+        assert answer.code == 0 and answer.json["metrics"][0]["value"] == pytest.approx(2 / 3)
+        assert answer.json["labels"] == f"file {labels}"
+
+
+def test_scores_are_accepted_as_parquet_lists_and_as_json_in_csv(vgbench: Command, tmp_path: Path) -> None:
+    rows = truth()
+    scores = [[float(digit == f"digit-{k}") for k in range(10)] for _, digit in rows]
+    names = ("sample_id", "prediction", "scores")
+    table = pa.table(dict(zip(names, [*map(list, zip(*rows, strict=True)), scores], strict=True)))
+    pq.write_table(table, tmp_path / "p.parquet")
+    write_csv(tmp_path / "p.csv", [(*row, json.dumps(s)) for row, s in zip(rows, scores, strict=True)], names=names)
+    for file in ("p.parquet", "p.csv"):
+        answer = vgbench("score", "digits", file, "--json")
+        assert answer.code == 0 and answer.json["metrics"][0]["value"] == 1.0
+
+
+def broken(kind: str, folder: Path) -> list[str]:
+    """Write a broken file of some kind and return the arguments that name it."""
+    rows, path = truth(), folder / "p.csv"
+    names: tuple[str, ...] = ("sample_id", "prediction")
+    if kind == "twice":
+        rows += rows[:2]
+    elif kind == "missing":
+        rows = rows[5:]
+    elif kind == "unknown":
+        rows[0] = (rows[0][0].replace("digits-", "digit-"), rows[0][1])
+    elif kind == "nan":
+        rows[:3] = [(sample, "nan") for sample, _ in rows[:3]]
+    elif kind == "class":
+        rows[0] = (rows[0][0], "digt-7")
+    elif kind == "positions":
+        rows = [(sample, digit.removeprefix("digit-")) for sample, digit in rows]
+    elif kind == "columns":
+        names = ("sampleid", "prediction")
+    elif kind == "no rows":
+        rows = []
+    elif kind in ("nan scores", "short scores"):
+        names = (*names, "scores")
+        given = [0.1] * 9 + ([float("nan")] if kind == "nan scores" else [])
+        pq.write_table(
+            pa.table(
+                {"sample_id": [r[0] for r in rows], "prediction": [r[1] for r in rows], "scores": [given] * len(rows)}
+            ),
+            folder / "p.parquet",
+        )
+        return ["digits", "p.parquet"]
+    elif kind == "truncated":
+        pq.write_table(pa.table({"sample_id": ["a"], "prediction": ["digit-1"]}), folder / "whole.parquet")
+        (folder / "p.parquet").write_bytes((folder / "whole.parquet").read_bytes()[:-20])
+        return ["digits", "p.parquet"]
+    elif kind == "bytes":
+        path.write_bytes(b"sample_id,prediction\na,\xff\xfe\n")
+        return ["digits", "p.csv"]
+    elif kind == "ragged":
+        path.write_text("sample_id,prediction\na\n")
+        return ["digits", "p.csv"]
+    elif kind == "suffix":
+        (folder / "p.txt").write_text("")
+        return ["digits", "p.txt"]
+    elif kind == "no file":
+        return ["digits", "nowhere.csv"]
+    elif kind == "label outside":
+        write_csv(folder / "labels.csv", [(r[0], "12") for r in rows], names=("sample_id", "label"))
+        return ["digits", write_csv(path, rows), "--labels", str(folder / "labels.csv")]
+    return ["digits", write_csv(path, rows, names=names)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        ("twice", "2 sample ids stand more than once: digits-"),
+        ("missing", "5 samples have no prediction: digits-"),
+        ("unknown", "1 samples are not in the labels: digit-"),
+        ("nan", "3 samples have an empty or NaN prediction: digits-"),
+        ("class", "did you mean 'digit-7'?"),
+        ("positions", "class ids are digit-0, digit-1, digit-2, …"),
+        ("columns", "did you mean 'sampleid'?"),
+        ("no rows", "has no rows"),
+        ("nan scores", "359 samples have a NaN or infinite score"),
+        ("short scores", "359 samples have no such list of scores"),
+        ("truncated", "not readable as parquet"),
+        ("bytes", "not readable as csv"),
+        ("ragged", "not readable as csv"),
+        ("suffix", "neither .csv nor .parquet"),
+        ("no file", "no such file"),
+        ("label outside", "1 labels lie outside 0..9: 12"),
+    ],
+)
+def test_broken_input_is_refused_with_counts_and_names(vgbench: Command, tmp_path: Path, kind: str, what: str) -> None:
+    answer = vgbench("score", *broken(kind, tmp_path))
+    assert answer.code == 2 and what in answer.err and "Traceback" not in answer.err and answer.out == ""
+
+
+def test_torch_is_never_imported(tmp_path: Path) -> None:
+    predictions = write_csv(tmp_path / "p.csv", truth())
+    code = (
+        "import sys; from vgbench.cli import main; "
+        f"code = main(['--home', {str(tmp_path / 'home')!r}, 'score', 'digits', {predictions!r}]); "
+        "sys.exit(code or 'torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0

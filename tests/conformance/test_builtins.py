@@ -1,0 +1,27 @@
+"""Every built-in source and task passes the suite that third parties run."""
+
+from __future__ import annotations
+
+import pytest
+
+from vgbench.registry import Registry
+from vgbench.testing import Check, checks
+from vgbench.testing.forms import built_in
+
+SOURCES, TASKS = built_in("vgbench", "source"), built_in("vgbench", "task")
+
+
+@pytest.mark.filterwarnings("default::vgbench.conformance.outcome.ConformanceWarning")
+@checks("vgbench", sources=SOURCES, tasks=TASKS)
+def test_built_in_keeps_the_rules(check: Check) -> None:
+    """A mock run that is skipped or blocked is a failure here: each built-in can be tried offline."""
+    if check.case.id in ("form-is-served", "mock-images-are-made", "mock-run"):
+        assert check.case.run().status == "ok", check.case.run().reason
+    else:
+        check()
+
+
+def test_every_form_is_of_a_built_in() -> None:
+    registry = Registry()
+    assert set(SOURCES) <= {offer.spec.name for offer in registry.sources if offer.distribution == "vgbench"}
+    assert set(TASKS) <= {offer.spec.name for offer in registry.tasks if offer.distribution == "vgbench"}

@@ -1,0 +1,86 @@
+"""Cells and run folders made by hand, with known values per item."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from vgbench import results
+from vgbench.images import write_table
+from vgbench.results import Cell
+from vgbench.stats import wilson
+from vgbench.types import sha256_hex
+from vgbench_leaderboard.build import build_run
+
+
+def make_cell(
+    source: str,
+    right: Sequence[float],
+    *,
+    train: int = 0,
+    seeds: dict[str, int] | None = None,
+    sees: str = "class names",
+    column: str = "digits",
+    options: dict[str, str] | None = None,
+    version: str = "1",
+    status: str = "ok",
+) -> Cell:
+    """Return a cell whose main metric is the mean of ``right``."""
+    seeds = {"train": train} if seeds is None else seeds
+    n, value = len(right), float(np.mean(right))
+    ci = wilson(round(value * n), n)
+    assert ci is not None
+    metric = {
+        "name": "top1", "value": value, "unit": "fraction", "n": n, "chance": 0.1, "higher_is_better": True,
+        "main": True, "ci": {"lo": ci.lo, "hi": ci.hi, "level": ci.level, "method": ci.method},
+    }  # fmt: skip
+    return Cell.model_validate(
+        {
+            "digest": sha256_hex(f"{source}{seeds}{column}{options}{version}{right}"),
+            "column": sha256_hex(f"{column}{options}{version}"),
+            "status": status,
+            "reason": None if status == "ok" else "made to fail",
+            "source": {
+                "name": source, "distribution": "vgbench", "kind": "made", "options": {}, "sees": sees, "models": [],
+                "generator_training_data": "none",
+            },
+            "task": {
+                "name": column, "version": version, "distribution": "vgbench", "options": options or {},
+                "row_options": {},
+            },
+            "seeds": seeds,
+            "metrics": [metric] if status == "ok" else [],
+            "counts": None,
+            "controls": [],
+            "nodes": {},
+            "content": None,
+        }
+    )  # fmt: skip
+
+
+def answers(n: int, share: float, *, seed: int) -> list[float]:
+    """Return n values 0 or 1, of which about ``share`` are 1; harder items are missed first, with scatter by seed."""
+    random = np.random.default_rng(seed)
+    difficulty = np.random.default_rng(0).uniform(size=n)
+    return (difficulty + random.normal(0, 0.05, n) < share).astype(float).tolist()
+
+
+def write_run(folder: Path, cells: Iterable[tuple[Cell, Sequence[float]]]) -> Path:
+    """Write a run's folder of cells with their values per item, and its leaderboard."""
+    plan = []
+    for cell, right in cells:
+        at = folder / "cells" / cell.digest
+        at.mkdir(parents=True)
+        (at / results.CELL_FILE).write_text(results.dump(cell))
+        ids = [f"s{i:05d}" for i in range(len(right))]
+        write_table(at / results.ITEMS_FILE, pa.table({"sample_id": ids, "value": pa.array(right, pa.float64())}))
+        per_class = {"class_id": ["x"], "n": [len(right)], "value": [float(np.mean(right))]}
+        write_table(at / results.PER_CLASS_FILE, pa.table(per_class))
+        plan.append({"digest": cell.digest})
+    (folder / results.PLAN_FILE).write_text(json.dumps({"cells": plan}))
+    build_run(folder)
+    return folder
