@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from vgbench.commands import COMMANDS, Context
-from vgbench.errors import UsageError, VgbenchError, nearest
+from vgbench.errors import Terminated, UsageError, VgbenchError, nearest
 from vgbench.registry import Registry
 
 # What a worker may see of our environment: where to find programs and libraries, and nothing that names a user's keys.
@@ -69,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     debug, as_json = "--debug" in argv, "--json" in argv
     context = Process(environment=_worker_environment(os.environ), debug=debug)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         parser = _parser(context)
         args = parser.parse_args([a for a in argv if a != "--debug"])
@@ -85,9 +91,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except VgbenchError as error:
         return _report(error, error.exit_code, debug=debug, as_json=as_json)
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)  # noqa: T201
-        return 130
+    except KeyboardInterrupt as stopped:
+        command = shlex.join(["vgbench", *argv])
+        print(f"\ninterrupted; the same command goes on from here:\n  {command}", file=sys.stderr)  # noqa: T201
+        return 143 if isinstance(stopped, Terminated) else 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
         return 0
@@ -100,6 +107,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             debug=False,
             as_json=as_json,
         )
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
 
 
 def _parser(context: Context) -> argparse.ArgumentParser:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -48,6 +50,19 @@ class StepFailed(VgbenchError):
     """Say that a step's body raised or that its worker died."""
 
 
+class DiskFull(VgbenchError):
+    """Say that there is no room left; what is finished stays, and the same command goes on."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            f"no space left in {place}", hint="what is finished is kept: make room and type the same command again"
+        )
+
+
+class Terminated(KeyboardInterrupt):
+    """Say that the process was asked to end (SIGTERM)."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the name in ``known`` that ``name`` was probably meant to be, or None."""
     matches = get_close_matches(name.lower(), known, n=1, cutoff=0.5)
@@ -64,3 +79,10 @@ def unknown(kind: str, name: str, known: Iterable[str], *, listing: str | None =
     if listing:
         return UsageError(what, hint=f"see: {listing}")
     return UsageError(what, hint=f"known: {', '.join(known)}" if known else None)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Say whether an error means that there is no room: full disk, quota, file size limit; pyarrow gives text only."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    texts = [os.strerror(code) for code in full]
+    return isinstance(error, OSError) and (error.errno in full or any(text in str(error) for text in texts))

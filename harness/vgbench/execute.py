@@ -5,19 +5,23 @@ from __future__ import annotations
 import heapq
 import json
 import platform
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vgbench import cells, results
-from vgbench.errors import VgbenchError
+from vgbench.claims import Claims, NoClaims
+from vgbench.errors import DiskFull, VgbenchError
 from vgbench.executors import Event, Executor, Job
 from vgbench.planning import Plan, PlannedCell, PlannedNode, shard_count
 from vgbench.store import Store
 from vgbench.types import Head, Node
 
 COMMIT_SCHEMA = "vgbench.commit/1"
+GRACE_SECONDS = 4.0  # what a running shard gets to finish after Ctrl-C
+POLL_SECONDS = 0.1  # how often a shard that another process is making is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,32 +48,74 @@ class Run:
     on_commit: Callable[[PlannedNode, int, int], None] = lambda node, shard, items: None
     failures: dict[str, Failure] = field(default_factory=dict)
     cells: dict[str, results.Cell] = field(default_factory=dict)
+    claims: Claims = field(default_factory=NoClaims)
     made: int = 0
+    other_code: set[str] = field(default_factory=set)
     _left: dict[str, set[int]] = field(default_factory=dict)
     _waits: dict[str, set[str]] = field(default_factory=dict)
     _feeds: dict[str, list[str]] = field(default_factory=dict)
     _ready: dict[str, list[tuple[float, int, str, int]]] = field(default_factory=dict)
     _staged: dict[tuple[str, int], tuple[Path, Path]] = field(default_factory=dict)
     _reads: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    _elsewhere: dict[tuple[str, int], None] = field(default_factory=dict)
+    _codes: dict[str, str] = field(default_factory=dict)
     _owed: dict[str, set[str]] = field(default_factory=dict)
     _priority: dict[str, float] = field(default_factory=dict)
     _order: int = 0
 
     def finish(self) -> dict[str, results.Cell]:
-        """Make everything that can be made; return every cell by digest, failed and blocked ones included."""
-        self._prepare()
+        """Make everything that can be made; return every cell by digest, failed and blocked ones included.
+
+        The first Ctrl-C starts nothing more and gives running shards a few seconds to finish; a second one, like a
+        full disk, drops them. What is committed stays.
+        """
         try:
-            while self._submit_ready() or self._staged:
-                for event in self.executor.wait():
+            self._prepare()
+            while self._submit_ready() or self._staged or self._elsewhere:
+                self._step()
+        except KeyboardInterrupt:
+            deadline = time.monotonic() + GRACE_SECONDS
+            while self._staged and time.monotonic() < deadline:
+                for event in self.executor.wait(0.1):
                     self._handle(event)
+            raise
         finally:
+            self.executor.close()
             for staging, _ in self._staged.values():
                 self.store.discard(staging)
-            self.executor.close()
+            self.claims.close()
+        self._compare_codes()
         for cell in self.plan.cells:
             if cell.digest not in self.cells:
                 self.cells[cell.digest] = self._unfinished(cell)
         return {cell.digest: self.cells[cell.digest] for cell in self.plan.cells}
+
+    def _step(self) -> None:
+        """Wait for a worker, or for what other processes are making, and take note of it."""
+        if self._staged:
+            for event in self.executor.wait(POLL_SECONDS if self._elsewhere else None):
+                self._handle(event)
+        else:
+            time.sleep(POLL_SECONDS)
+        for digest, shard in list(self._elsewhere):
+            del self._elsewhere[digest, shard]
+            if digest in self.failures:
+                continue
+            if self.store.has(digest, shard):
+                self._shard_done(digest, shard)
+            else:
+                self._queue(digest, shard)
+
+    def _compare_codes(self) -> None:
+        """Find the steps that ran now with other code than made what was already there, under an equal version."""
+        for planned in self.plan.nodes.values():
+            code = self._codes.get(planned.node.step.id)
+            if code and any(
+                self.store.commit_of(planned.node.digest, shard).record["code"] != code
+                for shard in planned.shards
+                if self.store.has(planned.node.digest, shard)
+            ):
+                self.other_code.add(planned.node.step.id)
 
     # ── order ────────────────────────────────────────────────────────────────────────────────────
 
@@ -97,11 +143,13 @@ class Run:
                     self._finish_cell(cell)
 
     def _enqueue(self, digest: str) -> None:
-        node = self.plan.nodes[digest].node
         for shard in sorted(self._left[digest]):
-            self._order += 1
-            queue = self._ready.setdefault(node.owner, [])
-            heapq.heappush(queue, (-self._priority[digest], self._order, digest, shard))
+            self._queue(digest, shard)
+
+    def _queue(self, digest: str, shard: int) -> None:
+        self._order += 1
+        queue = self._ready.setdefault(self.plan.nodes[digest].node.owner, [])
+        heapq.heappush(queue, (-self._priority[digest], self._order, digest, shard))
 
     def _submit_ready(self) -> bool:
         """Fill the free workers; prefer owners whose worker idles, then the most urgent. True if anything started."""
@@ -113,16 +161,30 @@ class Run:
             idle = self.executor.idle_owners
             owner = min([o for o in waiting if o in idle] or waiting, key=lambda o: self._ready[o][0])
             _, _, digest, shard = heapq.heappop(self._ready[owner])
-            if digest not in self.failures:
+            if digest in self.failures:
+                continue
+            claim = f"{digest}-{shard:06d}"
+            if not self.claims.take(claim):
+                self._elsewhere[digest, shard] = None
+            elif self.store.has(digest, shard):  # made elsewhere since the plan
+                self.claims.release(claim)
+                self._shard_done(digest, shard)
+                started = True
+            else:
                 started |= self._submit(digest, shard)
         return started
 
     def _submit(self, digest: str, shard: int) -> bool:
-        node = self.plan.nodes[digest].node
+        planned = self.plan.nodes[digest]
+        node = planned.node
+        self.store.need(2 * planned.estimate.bytes // max(len(planned.missing), 1))
         try:
             inputs, read = self._inputs(node, shard)
             out = self.store.staging(node.step.id)
+        except DiskFull:
+            raise
         except VgbenchError as error:
+            self.claims.release(f"{digest}-{shard:06d}")
             self._fail(digest, Failure(node.step.id, shard, error.what))
             return False
         scratch = self.store.scratch(digest, shard)
@@ -165,13 +227,15 @@ class Run:
         if event.kind == "made":
             items = self._commit(event)
             self.on_event(event)
+            self.claims.release(f"{digest}-{shard:06d}")
             self.on_commit(self.plan.nodes[digest], shard, items)
-            self._left[digest].discard(shard)
-            if not self._left[digest]:
-                self._node_done(digest)
+            self._shard_done(digest, shard)
         elif event.kind == "failed":
             staging, _ = self._staged.pop((digest, shard))
             self.store.discard(staging)
+            self.claims.release(f"{digest}-{shard:06d}")
+            if event.detail.get("disk_full"):
+                raise DiskFull(str(self.store.home))
             step = self.plan.nodes[digest].node.step.id
             detail = event.detail
             self._fail(digest, Failure(step, shard, str(detail["failed"]), str(detail.get("traceback", ""))))
@@ -190,6 +254,7 @@ class Run:
             "step": [node.step.id, node.step.version],
             "shard": shard,
             **made,
+            "inputs": {name: (g.node if isinstance(g, Head) else g).digest for name, g in node.inputs},
             "read": self._reads.pop((digest, shard)),
             "code": event.detail["code"],
         }
@@ -200,8 +265,14 @@ class Run:
         }
         self.store.commit(staging, self.store.folder(digest, shard), record, observed=observed)
         self.store.discard(scratch)
+        self._codes[node.step.id] = event.detail["code"]
         self.made += 1
         return int(made["items"])
+
+    def _shard_done(self, digest: str, shard: int) -> None:
+        self._left[digest].discard(shard)
+        if not self._left[digest]:
+            self._node_done(digest)
 
     def _node_done(self, digest: str) -> None:
         for consumer in self._feeds.get(digest, ()):

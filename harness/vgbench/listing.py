@@ -81,9 +81,9 @@ def root_of(path: str) -> Path:
     if Path(path).exists():
         return Path(path)
     root = Path(path)
-    while _MAGIC.search(root.name):
+    while _MAGIC.search(str(root)):
         root = root.parent
-    if root != Path(path) and not _MAGIC.search(str(root)) and root.is_dir():
+    if root != Path(path) and root.is_dir():
         return root
     while not root.parent.exists():
         root = root.parent

@@ -301,7 +301,10 @@ def _hashes(memory: Path | None, stamps: Mapping[str, str]) -> dict[str, str]:
     with memory.open() as file:
         next(file, None)
         for line in file:
-            name, stamp, sha256 = json.loads(line)
+            try:
+                name, stamp, sha256 = json.loads(line)
+            except ValueError:  # damaged: read the files again
+                return {}
             if stamps.get(name) == stamp:
                 known[name] = sha256
     return known

@@ -274,7 +274,19 @@ def commit_cell(store: Store, cell: Cell, score: Path, *, observed: Observed) ->
     for name in (PREDICTIONS_FILE, PER_CLASS_FILE, ITEMS_FILE):
         if name != ITEMS_FILE or (score / name).exists():  # a metric may be no mean over items
             store.put(staging, name, score / name)
-    record = {"schema": "vgbench.commit/1", "cell": cell.digest, "items": 1, "per_class": {}, "rejected": {}}
+    assert cell.content is not None
+    read = {"score": [cell.content.score], **{name: [content] for name, content in cell.content.controls.items()}}
+    if cell.content.image_set:
+        read["image_set"] = [cell.content.image_set]
+    record = {
+        "schema": "vgbench.commit/1",
+        "cell": cell.digest,
+        "items": 1,
+        "per_class": {},
+        "rejected": {},
+        "read": read,
+        "inputs": dict(cell.nodes),
+    }
     store.commit(staging, store.cell(cell.digest), record, observed=observed.model_dump(mode="json", by_alias=True))
 
 

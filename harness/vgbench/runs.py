@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgbench import results
+from vgbench.claims import Claims, FileClaims
 from vgbench.errors import UsageError
 from vgbench.execute import Failure, Run
 from vgbench.executors import Event, Executor
@@ -28,14 +29,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+MOST_OF_DISK = 0.9  # of what is free: above it a run is refused before it starts (reliability.md §1.3)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a plan: its folder, every cell, shards made, and why nodes failed."""
+    """What became of a plan: its folder, every cell, shards made, why nodes failed, steps whose code has changed."""
 
     run_dir: Path
     cells: tuple[results.Cell, ...]
     shards_made: int
     failures: Mapping[str, Failure]
+    other_code: frozenset[str]
 
 
 def default_folder(plan: Plan) -> Path:
@@ -50,6 +55,7 @@ def carry_out(
     store: Store,
     executor: Executor,
     run_dir: Path,
+    claims: Claims | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> Outcome:
     """Make what the plan misses and write the run's folder: plan, cells, and what plugins add at its end."""
@@ -57,7 +63,14 @@ def carry_out(
     def announce(planned: PlannedNode, shard: int, items: int) -> None:
         registry.node_finished(node=planned.node.digest, step=planned.node.step.id, shard=shard, items=items)
 
-    run = Run(plan, store, executor, on_event=on_event, on_commit=announce)
+    predicted, free = plan.totals()["bytes"], store.free_bytes()
+    if predicted > MOST_OF_DISK * free:
+        raise UsageError(
+            f"the run would write about {predicted / 1e9:.1f} GB, and {store.home} has {free / 1e9:.1f} GB left",
+            hint="choose another place with --home, free some with: vgbench cache gc, or ask for fewer images",
+        )
+    claims = claims or FileClaims(store.home / "claims")
+    run = Run(plan, store, executor, on_event=on_event, on_commit=announce, claims=claims)
     cells = run.finish()
     results.write_plan(run_dir, plan.to_json())
     for cell in cells.values():
@@ -66,7 +79,7 @@ def carry_out(
         else:
             results.write_unfinished(run_dir, cell)
     registry.run_finished(str(run_dir))
-    return Outcome(run_dir, tuple(cells.values()), run.made, run.failures)
+    return Outcome(run_dir, tuple(cells.values()), run.made, run.failures, frozenset(run.other_code))
 
 
 # ── The Python API ───────────────────────────────────────────────────────────────────────────────

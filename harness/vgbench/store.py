@@ -14,16 +14,20 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vgbench.errors import CorruptArtifact, VgbenchError
+from vgbench.errors import CorruptArtifact, DiskFull, VgbenchError, is_disk_full
 from vgbench.types import canonical_json, sha256_hex
 
 RECORD = "commit.json"
+FREED = "freed"  # marks a folder whose payload was removed; its record stays, and what is made again is compared
+RESERVE_BYTES = 1 << 20  # never filled up: room for records and results
+STALE = "stale.json"  # marks a shard that rests on bytes that nobody has any more, or that was asked to be remade
 OBSERVED = "observed.json"  # timing, host, versions: never hashed, never compared
 
 
@@ -75,11 +79,12 @@ class Store:
         return self.home / "cells" / digest[:2] / digest
 
     def has(self, digest: str, shard: int = 0) -> bool:
-        """Say whether a shard is complete. A folder under its final name always is."""
-        return (self.folder(digest, shard) / RECORD).exists()
+        """Say whether a shard is complete, neither freed nor stale. A folder under its final name is complete."""
+        return _is_here(self.folder(digest, shard))
 
     def has_cell(self, digest: str) -> bool:
-        return (self.cell(digest) / RECORD).exists()
+        """Say whether a cell is complete and not stale."""
+        return _is_here(self.cell(digest))
 
     def commit_of(self, digest: str, shard: int = 0) -> Commit:
         """Return a shard's commit record; the payload may have been freed since."""
@@ -131,9 +136,23 @@ class Store:
             root.mkdir(parents=True, exist_ok=True)
             return Path(tempfile.mkdtemp(prefix=f"{label}-{socket.gethostname()}-{os.getpid()}-", dir=root))
         except OSError as error:
+            if is_disk_full(error):
+                raise DiskFull(str(self.home)) from error
             raise VgbenchError(
                 f"cannot write to {root}: {error.strerror}", hint="choose another place with --home"
             ) from error
+
+    def need(self, n_bytes: int) -> None:
+        """Raise ``DiskFull`` unless the store's file system has room for ``n_bytes`` and a reserve."""
+        if self.free_bytes() < n_bytes + RESERVE_BYTES:
+            raise DiskFull(str(self.home))
+
+    def free_bytes(self) -> int:
+        """Return how many bytes the store's file system has left."""
+        place = self.home
+        while not place.exists():
+            place = place.parent
+        return shutil.disk_usage(place).free
 
     def scratch(self, digest: str, shard: int) -> Path:
         """Return the folder that survives kills until this shard is committed."""
@@ -144,8 +163,18 @@ class Store:
     def commit(self, staging: Path, target: Path, record: Mapping[str, Any], *, observed: Mapping[str, Any]) -> Commit:
         """Turn a staging folder into a committed one: hash and fsync every file, write the record, rename.
 
-        When ``target`` is already there the staging folder is discarded and the existing record returned.
+        When ``target`` is already there the staging folder is discarded and the existing record returned. A freed or
+        stale folder is replaced; what was recorded as made from its old bytes becomes stale if the new ones differ.
         """
+        try:
+            return self._commit(staging, target, record, observed)
+        except OSError as error:
+            self.discard(staging)
+            if is_disk_full(error):
+                raise DiskFull(str(self.home)) from error
+            raise VgbenchError(f"cannot write to {target}: {error.strerror}") from error
+
+    def _commit(self, staging: Path, target: Path, record: Mapping[str, Any], observed: Mapping[str, Any]) -> Commit:
         files: dict[str, dict[str, Any]] = {}
         for path in sorted(p for p in staging.rglob("*") if p.is_file()):
             files[path.relative_to(staging).as_posix()] = {"sha256": hash_file(path), "bytes": path.stat().st_size}
@@ -155,6 +184,10 @@ class Store:
         for folder in sorted({p.parent for p in staging.rglob("*")} | {staging}):
             _fsync(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
+        former = None
+        if target.exists() and not _is_here(target):
+            former = read_commit(target)
+            target.rename(self.staging("replaced") / "former")
         try:
             staging.rename(target)
         except OSError as error:
@@ -162,7 +195,57 @@ class Store:
                 raise
             self.discard(staging)
         _fsync(target.parent)
-        return read_commit(target)
+        made = read_commit(target)
+        if former is not None and former.content != made.content:
+            self.mark_stale({former.content}, because=f"{target.parent.name[:12]}/{target.name} has other bytes now")
+        return made
+
+    def mark_stale(self, contents: set[str], *, because: str) -> list[Path]:
+        """Mark every shard and cell that was made from one of these contents, and what was made from those in turn."""
+        readers: dict[str, list[Commit]] = {}
+        for folder in self.all_shards():
+            commit = read_commit(folder)
+            for read in commit.record.get("read", {}).values():
+                for content in read:
+                    readers.setdefault(content, []).append(commit)
+        marked: list[Path] = []
+        stack = list(contents)
+        while stack:
+            for commit in readers.pop(stack.pop(), []):
+                if commit.folder not in marked:
+                    marked.append(commit.folder)
+                    stack.append(commit.content)
+                    write_file(commit.folder / STALE, _pretty({"because": because}))
+        return marked
+
+    def remake(self, steps: Sequence[str]) -> list[Path]:
+        """Mark what these steps made, and all that rests on it, so that the next run makes it again."""
+        mine = [c for c in map(read_commit, self.all_shards()) if c.record.get("step", [""])[0] in steps]
+        for commit in mine:
+            write_file(commit.folder / STALE, _pretty({"because": "asked to be remade"}))
+        return [c.folder for c in mine] + self.mark_stale({c.content for c in mine}, because="asked to be remade")
+
+    def free(self, folder: Path) -> None:
+        """Remove a shard's payload and keep its record: what is made again can still be compared."""
+        write_file(folder / FREED, "")
+        for name in read_commit(folder).record["files"]:
+            (folder / name).unlink(missing_ok=True)
+
+    def quarantine(self, folder: Path) -> Path:
+        """Move a shard or cell whose bytes changed out of the way; nothing is deleted."""
+        target = self.home / "quarantine" / f"{folder.parent.name}-{folder.name}-{time.time_ns()}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(target)
+        return target
+
+    def pins(self) -> set[str]:
+        """Return the cell digests that garbage collection leaves whole."""
+        path = self.home / "pins.txt"
+        return set(path.read_text().split()) if path.exists() else set()
+
+    def set_pins(self, pins: set[str]) -> None:
+        """Replace the pinned cell digests."""
+        write_file(self.home / "pins.txt", "".join(f"{pin}\n" for pin in sorted(pins)))
 
     def put(self, staging: Path, name: str, content: str | Path) -> None:
         """Write a text, or copy a file, into a staging folder."""
@@ -213,6 +296,8 @@ def whole_folder(target: Path) -> Iterator[Path]:
         _fsync(target.parent)
     except OSError as error:
         shutil.rmtree(staging, ignore_errors=True)
+        if is_disk_full(error):
+            raise DiskFull(str(target.parent)) from error
         raise VgbenchError(f"cannot write {target}: {error.strerror}", hint="nothing of it was left") from error
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
@@ -247,6 +332,10 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _is_here(folder: Path) -> bool:
+    return (folder / RECORD).exists() and not (folder / STALE).exists() and not (folder / FREED).exists()
 
 
 def read_commit(folder: Path) -> Commit:

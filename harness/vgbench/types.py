@@ -101,9 +101,9 @@ class StepRef:
 
     ``id`` is ``owner.verb`` and never changes; its owner is the distribution that ships it. ``version`` is raised by
     the author whenever the bytes a step makes change. ``entry`` ("module:function") is resolved in a worker only.
-    ``seed`` names the axis whose seed the step draws from. ``needs`` names libraries beyond the base dependencies: where
-    one is not installed the cell is blocked before anything is made. ``shards`` is ``one``, ``index:PARAM`` (an open-ended step
-    whose shards hold PARAM items each) or ``input:NAME`` (one shard for each shard of that input).
+    ``seed`` names the axis whose seed the step draws from. ``shards`` is ``one``, ``index:PARAM`` (an open-ended step
+    whose shards hold PARAM items each) or ``input:NAME`` (one shard for each shard of that input). ``needs`` names
+    libraries beyond the base dependencies: where one is not installed the cell is blocked before anything is made.
     """
 
     id: str

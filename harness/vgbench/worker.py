@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from vgbench.errors import is_disk_full
 from vgbench.types import Artifact, Body, Made, Part, Place, Step
 
 T = TypeVar("T")
@@ -62,6 +63,7 @@ def _answer(job: Mapping[str, Any], answers: IO[str], resident: dict[str, Any]) 
     except Exception as error:
         return {
             "failed": f"{type(error).__name__}: {error}",
+            "disk_full": is_disk_full(error),
             "traceback": traceback.format_exc(),
             "seconds": time.perf_counter() - start,
         }

@@ -13,6 +13,8 @@ from vgbench.commands.answers import ANSWERS
 
 ASKED = ["--source", "original", "toybox", "--tasks", "digits", "--images-per-class", "40"]
 
+IMAGES = ["--source", "toybox", "--classes", "digits"]
+
 
 def test_every_answer_validates_against_its_model(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
     answers = {
@@ -20,6 +22,9 @@ def test_every_answer_validates_against_its_model(vgbench: Callable[..., Answer]
         "show": vgbench("show", "digits", "--json"),
         "plan": vgbench("plan", *ASKED, "--usd-per-hour", "2", "--json"),
         "run": vgbench("run", *ASKED, "-o", "out", "--json"),
+        "preview": vgbench("preview", *IMAGES, "-n", "2", "--json"),
+        "generate": vgbench("generate", *IMAGES, "--images-per-class", "2", "-o", "g", "--format", "folder", "--json"),
+        "data": vgbench("data", "doctor", "--tasks", "digits", "--json"),
         "plugins-list": vgbench("plugins", "list", "--json"),
         "plugins-doctor": vgbench("plugins", "doctor", "--json"),
         "cache-ls": vgbench("cache", "ls", "--json"),

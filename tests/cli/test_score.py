@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 from tests.conftest import Answer
 
 import vgbench_tasks.digits
+from vgbench.cli import main
 from vgbench.commands.answers import ScoreAnswer
 
 Rows = list[tuple[str, str]]
@@ -149,9 +150,13 @@ def broken(kind: str, folder: Path) -> list[str]:
         ("label outside", "1 labels lie outside 0..9: 12"),
     ],
 )
-def test_broken_input_is_refused_with_counts_and_names(vgbench: Command, tmp_path: Path, kind: str, what: str) -> None:
-    answer = vgbench("score", *broken(kind, tmp_path))
-    assert answer.code == 2 and what in answer.err and "Traceback" not in answer.err and answer.out == ""
+def test_broken_input_is_refused_with_counts_and_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str, what: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = main(["--home", str(tmp_path / "home"), "score", *broken(kind, tmp_path)])
+    out, err = capsys.readouterr()
+    assert code == 2 and what in err and "Traceback" not in err and out == ""
 
 
 def test_torch_is_never_imported(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from vgbench.images import ImageSet, encode_png
 from vgbench.locate import Locator
 from vgbench.toybox.digits import draw

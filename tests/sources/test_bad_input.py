@@ -103,7 +103,9 @@ def test_odd_images_are_handled(vgbench: Callable[..., Answer], tmp_path: Path) 
     for digit, name in enumerate(("zero", "Digit_1", "2")):
         with Image.open(folder / name / "0.png") as image:
             grey = image.convert("L")
-        odd = [grey.convert("RGB").convert("CMYK"), Image.fromarray(np.asarray(grey).astype(np.uint16) * 257), grey][digit]
+        odd = [grey.convert("RGB").convert("CMYK"), Image.fromarray(np.asarray(grey).astype(np.uint16) * 257), grey][
+            digit
+        ]
         kind = ["JPEG", "PNG", "GIF"][digit]
         (folder / name / f"odd.{kind.lower()}").write_bytes(encoded(odd, kind))
     answer = vgbench("run", "--source", "folder:in", "--tasks", "digits", "--json")

@@ -12,13 +12,14 @@ import pytest
 from tests.conftest import Answer
 from tests.guards.product import install
 from tests.sources.drawn import digit_png, write_parquet
+
 from vgbench.types import sha256_hex
 
 IDS = [f"s{i}" for i in range(100)]
 PLUGIN = f"""
 from dataclasses import replace
 from vgbench import DatasetSpec, Split, hookimpl
-from vgbench_tasks.digits import READ_IMAGES, READ_LABELS, SCORER, graph, request, vgbench_offer_tasks as theirs
+from vgbench_tasks import digits as theirs
 
 SPLITS = {{"train": Split(80, "{sha256_hex(chr(10).join(sorted(IDS[:80])))}"),
            "test": Split(20, "{sha256_hex(chr(10).join(sorted(IDS[80:])))}")}}
@@ -30,10 +31,10 @@ class Renamed:
     def dataset(self, name, split): return self._g.dataset(self._name, split)
 
 def task(name):
-    (digits,) = theirs()
+    (digits,) = theirs.vgbench_offer_tasks()
     return replace(digits, name=name + "-task", datasets=(name,), labels=(name, "test"),
-                   request=lambda g, options: request(Renamed(g, name), options),
-                   graph=lambda g, subject, options: graph(Renamed(g, name), subject, options))
+                   request=lambda g, options: theirs.request(Renamed(g, name), options),
+                   graph=lambda g, subject, options: theirs.graph(Renamed(g, name), subject, options))
 
 @hookimpl
 def vgbench_offer_tasks():
@@ -43,7 +44,7 @@ def vgbench_offer_tasks():
 @hookimpl
 def vgbench_offer_datasets():
     def spec(name, place, sha256):
-        return DatasetSpec(name, "for a test", "digits", SPLITS, place, sha256, READ_IMAGES, READ_LABELS)
+        return DatasetSpec(name, "for a test", "digits", SPLITS, place, sha256, theirs.READ_IMAGES, theirs.READ_LABELS)
     yield spec("faraway", "", "{"0" * 64}")
     yield spec("unseen", "unseen_package:data.bin", None)
 """
@@ -124,7 +125,9 @@ def test_local_copy_in_parquet_is_used(data: Callable[..., Answer], tmp_path: Pa
 
 
 def test_copy_with_other_samples_fails(data: Callable[..., Answer], tmp_path: Path) -> None:
-    rows = [{"sample_id": "x", "split": s, "image": {"bytes": b"", "path": ""}, "class_id": "c"} for s in ("train", "test")]
+    rows = [
+        {"sample_id": "x", "split": s, "image": {"bytes": b"", "path": ""}, "class_id": "c"} for s in ("train", "test")
+    ]
     data("data", "add", "faraway", str(write_parquet(tmp_path / "x.parquet", rows)))
     answer = data("run", "--source", "original", "--tasks", "faraway-task", "--json")
     assert answer.code == 1 and "sample ids of split" in answer.json["cells"][0]["reason"]

@@ -9,6 +9,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+
 from vgbench.images import MAX_PIXELS, decode, judge
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -76,6 +77,7 @@ def test_exif_turns_the_image_upright(turn: int) -> None:
     assert image.size == (32, 16) and close(image.getpixel((4, 8)), RED) and close(image.getpixel((28, 8)), BLUE)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow says so, and goes on
 def test_damaged_exif_leaves_the_pixels_as_stored() -> None:
     data = encoded(halves(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff broken")
     assert decode(data).size == (32, 16)

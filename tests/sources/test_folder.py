@@ -92,7 +92,9 @@ def test_more_than_one_percent_fails_with_the_names(tmp_path: Path) -> None:
     root = digit_folder(tmp_path / "digits", n=10)
     for i in range(2):
         (root / "six" / f"{i}.png").write_bytes(b"")
-    with pytest.raises(ValueError, match="2 of 100 images do not decode, more than 1%: six/0.png: no bytes; six/1.png"):
+    with pytest.raises(
+        ValueError, match=r"2 of 100 images do not decode, more than 1%: six/0\.png: no bytes; six/1\.png"
+    ):
         call("index_folder", root, tmp_path)
 
 
@@ -144,7 +146,9 @@ def test_renamed_folder_keeps_its_cell_and_is_read_at_its_new_place(
 
 def test_equal_names_with_other_content_never_share_a_cell(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
     a, b = digit_folder(tmp_path / "a" / "digits"), digit_folder(tmp_path / "b" / "digits")
-    planned = [vgbench("plan", "--source", "folder:digits", "--tasks", "digits", "--json", cwd=p.parent) for p in (a, b)]
+    planned = [
+        vgbench("plan", "--source", "folder:digits", "--tasks", "digits", "--json", cwd=p.parent) for p in (a, b)
+    ]
     one, two = (answer.json["cells"][0]["digest"] for answer in planned)
     assert one == two, "equal bytes are equal sources"
     (b / "six" / "1.png").write_bytes(digit_png(6, 99))  # one file, changed in place

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from vgbench import locate
 from vgbench.errors import NotObserved, UsageError
 from vgbench.listing import scan

@@ -53,7 +53,7 @@ def test_declared_names_go_before_the_order_of_labels(tmp_path: Path) -> None:
 def test_numbers_without_names_need_a_word(tmp_path: Path) -> None:
     classes = [{"id": f"n{i}", "name": f"thing {i}", "synonyms": []} for i in range(10)]
     path = write_parquet(tmp_path / "mine.parquet", digit_rows())
-    with pytest.raises(ValueError, match="10 of 10 classes are not there.*labels=positions"):
+    with pytest.raises(ValueError, match=r"10 of 10 classes are not there.*labels=positions"):
         call("index_parquet", path, tmp_path, classes=classes)
     made = call("index_parquet", path, tmp_path, classes=classes, labels="positions")
     assert made.per_class["n7"] == 3
@@ -87,7 +87,7 @@ def test_table_that_cannot_be_read_so_is_refused(
 
 
 def test_rows_without_label_are_counted(tmp_path: Path) -> None:
-    rows = digit_rows() + [{**digit_rows()[0], "label": None}]
+    rows = [*digit_rows(), {**digit_rows()[0], "label": None}]
     made = call("index_parquet", write_parquet(tmp_path / "mine.parquet", rows), tmp_path)
     assert made.items == 30 and made.rejected == {"without a label": 1}
 

@@ -174,6 +174,51 @@ class CacheCheck(Record):
     failures: list[Damage]
 
 
+class Standing(Record):
+    """How a data set stands here, and what to do when it is not usable."""
+
+    name: str
+    state: str
+    path: str | None
+    identity: str | None
+    layout: str
+    detail: str
+    hint: str | None
+
+
+class DataAnswer(Record):
+    """What ``data doctor|fetch|add|verify --json`` print."""
+
+    schema_: Literal["vgbench.data/1"] = Field(alias="schema")
+    datasets: list[Standing]
+
+
+class PreviewAnswer(Record):
+    """What ``preview --json`` prints: the sheet, and what it shows by size, format and class."""
+
+    schema_: Literal["vgbench.preview/1"] = Field(alias="schema")
+    sheet: str
+    images: int
+    images_made: int
+    sizes_px: dict[str, int]
+    formats: dict[str, int]
+    per_class: dict[str, int]
+    prompts: list[tuple[str, str]]
+    cut: dict[str, int]
+
+
+class GenerateAnswer(Record):
+    """What ``generate --json`` prints: where the images lie, and their counts."""
+
+    schema_: Literal["vgbench.generated/1"] = Field(alias="schema")
+    folder: str
+    images: int
+    images_made: int
+    per_class: dict[str, int]
+    shortfall: dict[str, int]
+    rejected: dict[str, int]
+
+
 class ClassValue(Record):
     """One class's value over its n test items."""
 
@@ -279,6 +324,9 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "show": Shown,
     "plan": PlanAnswer,
     "run": RunAnswer,
+    "preview": PreviewAnswer,
+    "generate": GenerateAnswer,
+    "data": DataAnswer,
     "plugins-list": PluginList,
     "plugins-doctor": PluginDoctor,
     "cache-ls": CacheListing,

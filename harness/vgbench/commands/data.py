@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from vgbench.commands.output import note, write, write_columns, write_json
-from vgbench.errors import StepFailed, UsageError
+from vgbench.errors import UsageError, VgbenchError
 
 if TYPE_CHECKING:
     from vgbench.commands import Context
@@ -107,7 +107,7 @@ def _fetch(repository: str, locator: Locator, context: Context) -> None:
         while not events or events[-1].kind == "progress":
             events = executor.wait()
         if events[-1].kind == "failed":
-            raise StepFailed(f"hf://{repository}: {events[-1].detail['failed']}")
+            raise VgbenchError(f"hf://{repository}: {events[-1].detail['failed']}")
         locator.lock_hub(f"{name}@{revision or 'main'}", (out / "commit").read_text())
     finally:
         executor.close()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgbench.commands.asking import add_arguments, plan_of
 from vgbench.commands.output import note, write, write_json
-from vgbench.errors import UsageError
+from vgbench.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from vgbench.commands import Context
@@ -23,6 +22,9 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--executor", default="local", choices=["local"], help="where bodies run")
     parser.add_argument("--workers", type=int, metavar="N", help="worker processes at a time (default: cores, or GPUs)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where networks run")
+    parser.add_argument(
+        "--remake", nargs="+", metavar="STEP", help="make again what these steps made, and what rests on it"
+    )
     parser.add_argument("--strict", action="store_true", help="stop when a cell is blocked")
     parser.add_argument("--offline", action="store_true", help="forbid every download")
     parser.add_argument("--json", action="store_true", help="run folder, nodes made and cells")
@@ -32,51 +34,55 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 def call(args: argparse.Namespace, context: Context) -> int:
     if args.workers is not None and args.workers < 1:
         raise UsageError(f"--workers {args.workers}: at least 1 is needed")
+    if args.remake:
+        _remake(args.remake, context)
     plan = plan_of(args, context)
     blocked = [cell for cell in plan.cells if cell.state == "blocked"]
     for cell in blocked:
         note(f"blocked: {cell.source.spec.name} × {cell.task.spec.name}: {cell.reason}")
     if blocked and args.strict:
         return 3
-    run_dir = Path(args.output) if args.output else Path("vgbench-runs") / plan.digest[:12]
 
     # from here on results are read and written: pydantic, and rich for the table
-    from vgbench import results
     from vgbench.commands.progress import Display
-    from vgbench.execute import Run
     from vgbench.executors.local import LocalExecutor, machine
+    from vgbench.runs import carry_out, default_folder
     from vgbench.store import Store
 
-    store = Store(context.home)
+    run_dir = Path(args.output) if args.output else default_folder(plan)
     device, devices = machine(args.device)
     environment = {**context.environment, **({"HF_HUB_OFFLINE": "1"} if args.offline else {})}
     executor = LocalExecutor(args.workers or devices, environment, run_dir / "logs", device)
-    display = Display(plan, quiet=args.json)
-    run = Run(plan, store, executor, on_event=display.event, on_commit=_announcer(context))
-    with display:
-        cells = run.finish()
-    results.write_plan(run_dir, plan.to_json())
-    for result in cells.values():
-        if result.status == "ok":
-            store.copy_cell(result.digest, run_dir)
-        else:
-            results.write_unfinished(run_dir, result)
-    context.registry.run_finished(str(run_dir))
-    _report(args, run_dir, list(cells.values()), run.made, display)
+    with Display(plan, quiet=args.json) as display:
+        outcome = carry_out(
+            plan,
+            context.registry,
+            store=Store(context.home),
+            executor=executor,
+            run_dir=run_dir,
+            on_event=display.event,
+        )
+    for step in sorted(outcome.other_code):
+        note(f"warning: {step} has other code than made some of what was found: raise its version, or --remake {step}")
+    cells = list(outcome.cells)
+    _report(args, run_dir, cells, outcome.shards_made, display)
     if context.debug:
-        for failure in dict.fromkeys(run.failures.values()):
+        for failure in dict.fromkeys(outcome.failures.values()):
             note(f"{failure}\n{failure.traceback}")
-    statuses = {result.status for result in cells.values()}
+    statuses = {cell.status for cell in cells}
     return 1 if "failed" in statuses else 3 if "blocked" in statuses else 0
 
 
-def _announcer(context: Context) -> Callable[[Any, int, int], None]:
-    """Tell listening plugins of every committed shard."""
+def _remake(steps: list[str], context: Context) -> None:
+    """Mark what some steps made, and all that rests on it, as to be made again."""
+    from vgbench.store import Store, read_commit
 
-    def announce(planned: Any, shard: int, items: int) -> None:
-        context.registry.node_finished(node=planned.node.digest, step=planned.node.step.id, shard=shard, items=items)
-
-    return announce
+    store = Store(context.home)
+    known = {read_commit(folder).record.get("step", [""])[0] for folder in store.all_shards()} - {""}
+    for step in steps:
+        if step not in known:
+            raise unknown("step with anything in the store", step, known)
+    note(f"to be made again: {len(store.remake(steps))} shards and cells")
 
 
 def _report(args: argparse.Namespace, run_dir: Path, cells: list[Cell], made: int, display: Any) -> None:

@@ -123,7 +123,7 @@ def _declared_labels(task: Chosen[TaskSpec], context: Context) -> Columns:
     from vgbench.executors.local import LocalExecutor
     from vgbench.images import LABELS_FILE, read_table
     from vgbench.locate import Locator
-    from vgbench.planning import Builder, Plan, PlannedNode
+    from vgbench.planning import Builder, plan_nodes
     from vgbench.steps.score import columns_of
     from vgbench.store import Store
 
@@ -132,10 +132,8 @@ def _declared_labels(task: Chosen[TaskSpec], context: Context) -> Columns:
     store = Store(context.home)
     node = Builder(context.registry, Locator(context.home, note), {}).dataset(name, split).labels
     if not store.has(node.digest):
-        n = context.registry.datasets.get(name).spec.splits[split].n
         with tempfile.TemporaryDirectory() as logs:
-            executor = LocalExecutor(1, context.environment, Path(logs))
-            run = Run(Plan((), {node.digest: PlannedNode(node, (0,), (0,), n)}), store, executor)
+            run = Run(plan_nodes([node], store), store, LocalExecutor(1, context.environment, Path(logs)))
             run.finish()
         for failure in run.failures.values():
             if context.debug:

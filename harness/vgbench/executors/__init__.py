@@ -43,8 +43,8 @@ class Executor(Protocol):
         """Start a job; only when ``free`` is above zero."""
         ...
 
-    def wait(self) -> list[Event]:
-        """Block until something happens."""
+    def wait(self, timeout_seconds: float | None = None) -> list[Event]:
+        """Block until something happens, or the time is over."""
         ...
 
     def close(self) -> None:

@@ -81,8 +81,11 @@ class LocalExecutor:
         except BrokenPipeError:
             pass  # it died before the job: its reader thread reports that
 
-    def wait(self) -> list[Event]:
-        worker, answer = self._events.get()
+    def wait(self, timeout_seconds: float | None = None) -> list[Event]:
+        try:
+            worker, answer = self._events.get(timeout=timeout_seconds)
+        except queue.Empty:
+            return []
         job = worker.job
         if answer is None:
             self._stop(worker)
@@ -105,7 +108,7 @@ class LocalExecutor:
     def _start(self, owner: str) -> _Worker:
         self._started += 1
         self.logs.mkdir(parents=True, exist_ok=True)
-        log = self.logs / f"worker-{self._started}.log"
+        log = self.logs / f"worker-{os.getpid()}-{self._started}.log"
         with log.open("w") as stderr:
             process = subprocess.Popen(
                 [sys.executable, "-m", "vgbench.worker"],
@@ -114,6 +117,7 @@ class LocalExecutor:
                 stderr=stderr,
                 text=True,
                 env=dict(self.environment),
+                start_new_session=True,  # Ctrl-C is for the parent, which lets running shards finish
             )
         worker = _Worker(owner, process, log)
         self._alive.append(worker)

@@ -24,7 +24,8 @@ def top1(predictions: Columns, labels: Columns, options: Mapping[str, Any]) -> S
 
     ``predictions["prediction"]`` and ``labels["class_id"]`` are (N,) arrays of class ids, already aligned; a
     prediction ``na`` counts as wrong. Top-1 is the share of right rows with Wilson's 95 % interval;
-    ``mean_per_class`` is the mean recall over the classes that occur (balanced accuracy), given without interval. Per item: right 1, wrong 0.
+    ``mean_per_class`` is the mean recall over the classes that occur (balanced accuracy), given without interval.
+    Per item: right 1, wrong 0.
     """
     truth = np.asarray(labels["class_id"])
     right = np.asarray(predictions["prediction"]) == truth

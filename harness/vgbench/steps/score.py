@@ -24,7 +24,9 @@ TOLERANCE = 1e-9  # between the mean over items and the main metric: float64 sum
 def score(step: Step) -> Made:
     """Write ``metrics.json``, ``predictions.parquet``, ``per_class.parquet``, and ``items.parquet`` where there is one.
 
-    ``items.parquet`` (sample_id, value) pairs results item by item without labels. Predictions and labels must name the same samples, each once. Predictions with a ``permutation`` column are a
+    ``items.parquet`` (sample_id, value) pairs results item by item without labels.
+
+    Predictions and labels must name the same samples, each once. Predictions with a ``permutation`` column are a
     control: each permutation is scored by itself and only the values of the main metric are kept.
     """
     scorer = step.load(step.params["scorer"])

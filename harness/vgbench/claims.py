@@ -1,0 +1,119 @@
+"""Advisory claims: who is making which shard, so that N copies of one command share the work.
+
+A claim is a small file with a heartbeat. Correctness never rests on it: where locks lie, or two processes take one
+stale claim over, a shard is made twice and the first commit wins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+BEAT_SECONDS = 5.0
+STALE_SECONDS = 30.0  # six missed beats: long enough for a busy network file system
+
+
+class Claims(Protocol):
+    """Say which shards this process may make."""
+
+    def take(self, name: str) -> bool:
+        """Claim a shard; False while a live process elsewhere holds it."""
+        ...
+
+    def release(self, name: str) -> None:
+        """Give a claim back."""
+        ...
+
+    def close(self) -> None:
+        """Give all claims back."""
+        ...
+
+
+class NoClaims:
+    """Every process makes everything: correct, and double work."""
+
+    def take(self, name: str) -> bool:
+        return True
+
+    def release(self, name: str) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+
+@dataclass(slots=True)
+class FileClaims:
+    """Claims as files in one folder; a thread keeps those of this process alive."""
+
+    folder: Path
+    stale_seconds: float = STALE_SECONDS
+    beat_seconds: float = BEAT_SECONDS
+    _held: set[str] = field(default_factory=set)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def take(self, name: str) -> bool:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / name
+        for _ in range(2):
+            try:
+                handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            except FileExistsError:
+                if self._is_alive(path):
+                    return False
+                path.unlink(missing_ok=True)
+                continue
+            os.write(handle, f"{socket.gethostname()} {os.getpid()}".encode())
+            os.close(handle)
+            self._held.add(name)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._beat, daemon=True)
+                self._thread.start()
+            return True
+        return False
+
+    def release(self, name: str) -> None:
+        self._held.discard(name)
+        (self.folder / name).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self._stop.set()
+        for name in list(self._held):
+            self.release(name)
+        if self._thread is not None:
+            self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self.beat_seconds):
+            for name in list(self._held):
+                with contextlib.suppress(OSError):
+                    os.utime(self.folder / name)
+
+    def _is_alive(self, path: Path) -> bool:
+        """Say whether a claim's holder lives: its heart beats, and on this machine its process exists."""
+        try:
+            age = time.time() - path.stat().st_mtime
+            host, _, pid = path.read_text().partition(" ")
+        except FileNotFoundError:
+            return False
+        if age > self.stale_seconds:
+            return False
+        return host != socket.gethostname() or not pid or process_exists(int(pid))
+
+
+def process_exists(pid: int) -> bool:
+    """Say whether a process of this machine exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
