@@ -53,15 +53,15 @@ def finished(planned: PlannedCell, store: Store) -> results.Cell:
     declared = planned.metrics
     metrics = results.metric_values(results.read_metrics(store.use(planned.score.digest))["metrics"], declared)
     controls = [
-        results.control_of(name, results.read_metrics(store.use(node.digest)), metrics[0])
+        results.control_of(name, results.read_metrics(store.use(node.digest)), metrics)
         for name, node in planned.controls.items()
     ]
-    broken = [control.name for control in controls if control.gated and not control.holds]
+    broken = [control.name for control in controls if control.at_chance is False]
     bare = without_values(planned, "ok", None)
     return bare.model_copy(
         update={
             "status": "failed" if broken else "ok",
-            "reason": f"control does not hold: {', '.join(broken)}" if broken else None,
+            "reason": f"control not at chance: {', '.join(broken)}" if broken else None,
             "metrics": metrics,
             "counts": _counts(planned, store),
             "controls": controls,

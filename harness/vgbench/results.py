@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from vgbench.errors import CorruptArtifact
-from vgbench.stats import permutation_control_holds
+from vgbench.stats import is_above_all, is_at_chance
 from vgbench.store import OBSERVED, RECORD, Store, write_file
 from vgbench.types import AXES, Axis, Metric
 
@@ -93,14 +93,22 @@ class TaskOf(Record):
 
 
 class Control(Record):
-    """A control: values at which a sound instrument reads chance. A gated one that does not hold fails the cell."""
+    """A control: values of ``metric`` at which a sound instrument reads chance.
+
+    A gated one holds when its mean is ``at_chance`` and the real value is ``above_all`` of it. Not at chance means a
+    broken instrument, and fails the cell; not above all means that the source taught nothing that can be seen, and
+    is shown.
+    """
 
     name: str
+    metric: str
     values: list[Finite]
     mean: Finite
     sd: Finite | None
     chance: Finite
     gated: bool
+    at_chance: bool | None
+    above_all: bool | None
     holds: bool | None
 
 
@@ -246,19 +254,28 @@ def metric_values(found: list[Mapping[str, Any]], declared: Mapping[str, Metric]
     return values
 
 
-def control_of(name: str, found: Mapping[str, Any], main: MetricValue) -> Control:
-    """Judge a control against the main metric: permutations of a probe are gated, a trained network's is shown."""
-    chance = main.chance
-    if chance is None or main.value is None:
-        raise CorruptArtifact(f"control {name}: the main metric has no chance level or no value")
-    if "permutations" in found:
+def control_of(name: str, found: Mapping[str, Any], metrics: Sequence[MetricValue]) -> Control:
+    """Judge a control against the cell's own metrics: permutations of a probe are gated, a trained network is shown."""
+    own = next((m for m in metrics if m.name == found.get("metric", metrics[0].name)), None)
+    if own is None or own.chance is None or own.value is None:
+        raise CorruptArtifact(f"control {name}: its metric has no chance level or no value")
+    if "permutations" not in found:
+        values = [float(found["metrics"][0]["value"])]
+        judged: dict[str, bool | None] = {"at_chance": None, "above_all": None, "holds": None}
+    else:
         values = [float(v) for v in found["permutations"]]
-        holds = permutation_control_holds(main.value, values, chance)
-        return Control(
-            name=name, values=values, mean=fmean(values), sd=stdev(values), chance=chance, gated=True, holds=holds
-        )
-    value = float(found["metrics"][0]["value"])
-    return Control(name=name, values=[value], mean=value, sd=None, chance=chance, gated=False, holds=None)
+        at_chance, above_all = is_at_chance(values, own.chance), is_above_all(own.value, values)
+        judged = {"at_chance": at_chance, "above_all": above_all, "holds": at_chance and above_all}
+    return Control(
+        name=name,
+        metric=own.name,
+        values=values,
+        mean=fmean(values),
+        sd=stdev(values) if len(values) > 1 else None,
+        chance=own.chance,
+        gated="permutations" in found,
+        **judged,
+    )
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

@@ -39,7 +39,7 @@ PRETRAIN = StepRef(
     "vgbench.pretrain", "1", "vgbench.steps.pretrain:pretrain", seed="train", gpu=True, rate=Rate(1_200), needs=TORCH
 )
 PREDICT = StepRef("vgbench.predict", "1", "vgbench.steps.predict:predict", gpu=True, rate=Rate(2_700, 72), needs=TORCH)
-SCORE = StepRef("vgbench.score", "2", "vgbench.steps.score:score", rate=Rate(43_000, 75))
+SCORE = StepRef("vgbench.score", "3", "vgbench.steps.score:score", rate=Rate(43_000, 75))
 
 
 def select(

@@ -267,6 +267,19 @@ def test_failed_export_leaves_nothing(vgbench: Callable[..., Answer], tmp_path: 
     assert sorted(p.name for p in tmp_path.iterdir()) == ["home", "out"]
 
 
+def test_export_without_room_leaves_nothing(vgbench: Callable[..., Answer], tmp_path: Path, home: Path) -> None:
+    assert vgbench("generate", *ASKED, "-o", "out", "--format", "parquet").code == 0
+    command = [sys.executable, "-m", "vgbench.cli", "--home", str(home), "generate", *ASKED, "-o", "again"]
+    command += ["--format", "parquet"]
+    small = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
+    small += "os.execv(sys.argv[1], sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", small, *command], capture_output=True, text=True, cwd=tmp_path, timeout=100
+    )
+    assert done.returncode == 1 and "no space left" in done.stderr and "Traceback" not in done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["home", "out"]
+
+
 @pytest.mark.parametrize("delay_seconds", [0.0, 0.02, 0.1])
 def test_killed_export_leaves_no_half_folder_and_the_next_one_sweeps_up(
     vgbench: Callable[..., Answer], tmp_path: Path, home: Path, delay_seconds: float

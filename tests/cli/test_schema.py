@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 from tests.conftest import Answer
 
-from vgbench.commands.answers import ANSWERS
+from vgbench.commands.answers import ANSWERS, Checked
+from vgbench.conformance.suite import Result
 
 ASKED = ["--source", "original", "toybox", "--tasks", "digits", "--images-per-class", "40"]
 
@@ -28,7 +30,11 @@ def test_every_answer_validates_against_its_model(vgbench: Callable[..., Answer]
         "plugins-list": vgbench("plugins", "list", "--json"),
         "plugins-doctor": vgbench("plugins", "doctor", "--json"),
         "cache-ls": vgbench("cache", "ls", "--json"),
+        "plugins-new": vgbench("plugins", "new", "source", "mine", "-o", "mine", "--json"),
         "cache-verify": vgbench("cache", "verify", "--json"),
+        "cache-repair": vgbench("cache", "repair", "--json"),
+        "cache-gc": vgbench("cache", "gc", "--json"),
+        "cache-pin": vgbench("cache", "pin", "out", "--json"),
         "leaderboard": vgbench("leaderboard", "show", "out", "--json"),
         "compare": vgbench("compare", "out:original", "out:toybox", "--per-class", "--json"),
         "error": vgbench("show", "nothing", "--json"),
@@ -41,7 +47,12 @@ def test_every_answer_validates_against_its_model(vgbench: Callable[..., Answer]
     for name in ("cell", "observed"):
         file = {"cell": "result.json", "observed": "observed.json"}[name]
         ANSWERS[name].model_validate_json((cell / file).read_text())
-    assert set(answers) | {"cell", "observed"} == set(ANSWERS)
+    assert set(answers) | {"cell", "observed", "plugins-check"} == set(ANSWERS)
+
+
+def test_model_of_a_conformance_check_has_its_fields() -> None:
+    """The command itself takes minutes."""
+    assert {field.name for field in fields(Result)} == set(Checked.model_fields)
 
 
 def test_model_refuses_what_it_does_not_know() -> None:

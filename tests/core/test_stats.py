@@ -20,9 +20,10 @@ from vgbench.stats import (
     difference,
     holm,
     interval,
+    is_above_all,
+    is_at_chance,
     mcnemar_exact,
     newcombe,
-    permutation_control_holds,
     resamples_for,
     tie_groups,
     wilson,
@@ -63,9 +64,10 @@ def test_wilson_of_nothing_is_nothing() -> None:
 
 def test_control_holds_at_chance_and_below_the_value() -> None:
     permuted = [0.08, 0.12, 0.10, 0.09, 0.11] * 4
-    assert permutation_control_holds(0.9, permuted, 0.1)
-    assert not permutation_control_holds(0.115, permuted, 0.1)  # not above every permutation
-    assert not permutation_control_holds(0.9, [p + 0.05 for p in permuted], 0.1)  # labels leak
+    assert is_at_chance(permuted, 0.1) and is_above_all(0.9, permuted)
+    assert not is_above_all(0.115, permuted)
+    assert not is_at_chance([p + 0.05 for p in permuted], 0.1)  # labels leak
+    assert is_at_chance([0.1] * 20, 0.1)  # a constant answer has no spread
 
 
 # ── two networks ─────────────────────────────────────────────────────────────────────────────────

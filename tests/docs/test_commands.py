@@ -51,8 +51,8 @@ class World:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the reader's own files: two image folders, their exports in other formats, a checkpoint."""
     data = tmp_path_factory.mktemp("data")
-    for name in ("train", "test", "mine"):
-        export(data / f"of-{name}", "folder").rename(data / name)
+    for name, slant in (("train", 0.5), ("test", 1.5), ("mine", 2.0)):  # copies of test images are left out
+        export(data / f"of-{name}", "folder", slant=slant).rename(data / name)
     subprocess.run([sys.executable, "-c", CHECKPOINT, str(data / "my.pth")], check=True)
     return data
 

@@ -92,9 +92,7 @@ def test_more_than_one_percent_fails_with_the_names(tmp_path: Path) -> None:
     root = digit_folder(tmp_path / "digits", n=10)
     for i in range(2):
         (root / "six" / f"{i}.png").write_bytes(b"")
-    with pytest.raises(
-        ValueError, match=r"2 of 100 images do not decode, more than 1%: six/0\.png: no bytes; six/1\.png"
-    ):
+    with pytest.raises(ValueError, match=r"2 of 100 images do not decode, more than 1%: six/0\.png: no bytes; six/1"):
         call("index_folder", root, tmp_path)
 
 

@@ -141,6 +141,30 @@ class PluginDoctor(Record):
     declared_twice: list[DeclaredTwice]
 
 
+class Checked(Record):
+    """One conformance check of one source or task."""
+
+    check: str
+    subject: str
+    status: Literal["ok", "failed", "warning", "skipped", "expected"]
+    reason: str | None
+
+
+class PluginCheck(Record):
+    """What ``plugins check --json`` prints."""
+
+    distribution: str
+    counts: dict[str, int]
+    checks: list[Checked]
+
+
+class PluginNew(Record):
+    """What ``plugins new --json`` prints: the files that were written, and what each is for."""
+
+    folder: str
+    files: dict[str, str]
+
+
 class CacheStep(Record):
     """What the store holds of one step."""
 
@@ -172,6 +196,38 @@ class CacheCheck(Record):
     schema_: Literal["vgbench.verify/1"] = Field(alias="schema")
     checked: int
     failures: list[Damage]
+    stale: list[str]
+
+
+class Moved(Record):
+    """A damaged shard, and where it was put."""
+
+    folder: str
+    to: str
+
+
+class CacheRepair(Record):
+    """What ``cache repair --json`` prints."""
+
+    schema_: Literal["vgbench.repair/1"] = Field(alias="schema")
+    moved: list[Moved]
+
+
+class CacheGc(Record):
+    """What ``cache gc --json`` prints: what was freed, or could be."""
+
+    schema_: Literal["vgbench.gc/1"] = Field(alias="schema")
+    shards: int
+    leftovers: int
+    bytes: int
+    freed: bool
+
+
+class CachePins(Record):
+    """What ``cache pin --json`` prints: every pinned cell."""
+
+    schema_: Literal["vgbench.pins/1"] = Field(alias="schema")
+    pins: list[Digest]
 
 
 class Standing(Record):
@@ -329,8 +385,13 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "data": DataAnswer,
     "plugins-list": PluginList,
     "plugins-doctor": PluginDoctor,
+    "plugins-check": PluginCheck,
+    "plugins-new": PluginNew,
     "cache-ls": CacheListing,
     "cache-verify": CacheCheck,
+    "cache-repair": CacheRepair,
+    "cache-gc": CacheGc,
+    "cache-pin": CachePins,
     "score": ScoreAnswer,
     "compare": CompareAnswer,
     "error": ErrorAnswer,

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgbench.errors import UsageError, unknown
+from vgbench.mixture import text_of
 from vgbench.planning import Asked
 from vgbench.registry import Wanted
 from vgbench.types import AXES
@@ -101,17 +102,15 @@ def _tasks(path: Path, name: str, table: object, registry: Registry) -> Iterator
 
 
 def mixture(path: Path, name: str, parts: object) -> str:
-    """Return the text of a mixture, ``0.5*(toybox)+0.5*(original)``, from a list of {source, weight}."""
+    """Return the text of a mixture from a list of {source, weight} or {source, count}."""
     if not isinstance(parts, list) or not parts:
         raise UsageError(f"{path}: sources.{name}.mix must be a list of {{source = …, weight = …}}")
-    texts = []
     for part in parts:
         values = _table(path, f"sources.{name}.mix", part)
-        _known(path, f"key of sources.{name}.mix", values, ("source", "weight"))
+        _known(path, f"key of sources.{name}.mix", values, ("source", "weight", "count"))
         if "source" not in values:
             raise UsageError(f"{path}: a part of sources.{name}.mix names no source")
-        texts.append(f"{values.get('weight', 1)}*({values['source']})")
-    return "+".join(texts)
+    return text_of(parts)
 
 
 def combinations(values: Mapping[str, Any]) -> Iterator[dict[str, object]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vgbench import stages
+from vgbench.commands.output import note
 from vgbench.errors import StepFailed, UsageError, unknown
 from vgbench.locate import Locator
 from vgbench.planning import Builder, plan_nodes, shard_count
@@ -56,7 +57,7 @@ def image_set(
         raise UsageError("of which classes?", hint="give --classes NAME (see: vgbench list classes), or --tasks T")
     registry = context.registry
     source = registry.source(args.source)
-    g = Builder(registry, Locator(), {})
+    g = Builder(registry, Locator(context.home, note), {})
     classes = classes_of(args.classes, g) if args.classes else None
     task = None
     if args.tasks:

@@ -75,7 +75,7 @@ def call_doctor(args: argparse.Namespace, context: Context) -> int:
 
 
 def call_check(args: argparse.Namespace, context: Context) -> int:
-    from vgbench.conformance.suite import cases
+    from vgbench.conformance.suite import by_name, cases
     from vgbench.testing.forms import built_in
 
     expected = {}
@@ -88,8 +88,8 @@ def call_check(args: argparse.Namespace, context: Context) -> int:
         args.distribution,
         registry=context.registry,
         environment=context.environment,
-        sources=args.source or built_in(args.distribution, "source"),
-        tasks=args.task or built_in(args.distribution, "task"),
+        sources={**built_in(args.distribution, "source"), **by_name(args.source)},
+        tasks={**built_in(args.distribution, "task"), **by_name(args.task)},
         classes=args.classes,
         expected=expected,
     )
@@ -118,5 +118,6 @@ def call_new(args: argparse.Namespace, context: Context) -> int:
         write_json({"folder": str(folder), "files": files})
         return 0
     write_columns([(f"  {folder / name}", what) for name, what in files.items()])
-    write(f"\ntry it:\n  pip install -e {folder}\n  vgbench plugins check vgbench-{args.name}\n  pytest {folder}")
+    place = folder if folder.is_absolute() else f"./{folder}"  # pip takes a bare name for a package of an index
+    write(f"\ntry it:\n  pip install -e {place}\n  vgbench plugins check vgbench-{args.name}\n  pytest {place}")
     return 0

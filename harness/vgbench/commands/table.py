@@ -51,6 +51,8 @@ def notes(board: Leaderboard) -> list[str]:
         lines.append(TIES)
     if any(value.missing for value in values):
         lines.append("!: some of its runs failed, so it takes part in no comparison")
+    if any(value.controls_hold is False for value in values):
+        lines.append("°: no better than the same fit on permuted labels: nothing was learned that can be seen")
     lines += dict.fromkeys(row.note for row in board.rows if row.note)
     lines += [f"{item['status']}: {item['source']} × {item['task']}: {item['reason']}" for item in board.unscored]
     return lines
@@ -114,4 +116,5 @@ def _parts(value: RowValue | None) -> tuple[str, str, str, str]:
         return "", "", "", ""
     runs = (f"×{value.runs}" if value.runs > 1 else "") + ("!" if value.missing else "")
     ci = f"{100 * value.ci.lo:.1f}–{100 * value.ci.hi:.1f}" if value.ci else ""
-    return f"{100 * value.value:.1f}", runs, ci, tie_letters(value)
+    untaught = "°" if value.controls_hold is False else ""
+    return f"{100 * value.value:.1f}{untaught}", runs, ci, tie_letters(value)

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from vgbench.conformance import declarations, graphs, shards, tasks
 from vgbench.conformance.bench import Bench
-from vgbench.conformance.outcome import Broken, ConformanceWarning, Doubtful, NotApplicable, Refused, Status
+from vgbench.conformance.outcome import Broken, Doubtful, NotApplicable, Refused, Status
 from vgbench.conformance.subjects import PluginSubject, SourceSubject, Subject, TaskSubject
 from vgbench.errors import UsageError, nearest
 from vgbench.registry import Registry, split_asked
@@ -185,9 +185,14 @@ def _with_expectations(found: list[Case], expected: Mapping[str, str]) -> list[C
     return [Case(c.check, c.subject, expected.get(str(c), expected.get(c.id))) for c in found]
 
 
+def by_name(texts: Iterable[str]) -> dict[str, Form]:
+    """Return forms as a user types them by the name of what they are forms of."""
+    return {split_asked(text)[0].rpartition("::")[2]: text for text in texts}
+
+
 def _forms(given: Forms) -> dict[str, Callable[[Path], str]]:
-    pairs = given.items() if isinstance(given, Mapping) else [(split_asked(t)[0].rpartition("::")[2], t) for t in given]
-    return {name: form if callable(form) else _constant(form) for name, form in pairs}
+    named = given if isinstance(given, Mapping) else by_name(given)
+    return {name: form if callable(form) else _constant(form) for name, form in named.items()}
 
 
 def _default(name: str, options: Iterable[Any]) -> Callable[[Path], str]:
@@ -201,6 +206,3 @@ def _constant(text: str) -> Callable[[Path], str]:
 
 def _list(names: Sequence[str]) -> str:
     return f"it has {', '.join(names)}" if names else "it has none"
-
-
-__all__ = ["Case", "ConformanceWarning", "Result", "cases", "id_of"]

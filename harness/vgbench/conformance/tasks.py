@@ -88,7 +88,8 @@ def mock_run(subject: SourceSubject | TaskSubject) -> None:
     source, task = _pair(subject)
     spec = subject.bench.registry.task(task)[0].spec
     few = [f"--images-per-class={N_IMAGES}"] if option_of(spec, "images_per_class") else []
-    home, run_dir = str(subject.bench.home), str(subject.bench.home / "run" / subject.name)
+    place = subject.bench.folder(f"run-{subject.name}")
+    home, run_dir = str(place / "home"), str(place / "run")
     command = ["--home", home, "run", "--source", source, "--tasks", task, *few, "-o", run_dir, "--offline", "--json"]
     answer = _cli(subject.bench, command)
     cell = answer["cells"][0]

@@ -5,10 +5,10 @@ Importing it is light; what computes on arrays imports numpy when called.
 
 from __future__ import annotations
 
-from vgbench.stats.controls import permutation_control_holds
+from vgbench.stats.controls import is_above_all, is_at_chance
 from vgbench.stats.difference import RESAMPLES, Difference, difference, interval, resamples_for
 from vgbench.stats.many import holm, tie_groups
-from vgbench.stats.proportions import detectable, mcnemar_exact, newcombe, wilson
+from vgbench.stats.proportions import detectable, mcnemar_exact, newcombe, stratified, wilson
 
 __all__ = [
     "RESAMPLES",
@@ -17,10 +17,12 @@ __all__ = [
     "difference",
     "holm",
     "interval",
+    "is_above_all",
+    "is_at_chance",
     "mcnemar_exact",
     "newcombe",
-    "permutation_control_holds",
     "resamples_for",
+    "stratified",
     "tie_groups",
     "wilson",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 from statistics import NormalDist
 
@@ -25,6 +26,18 @@ def wilson(successes: int, n: int, *, level: float = LEVEL) -> Interval | None:
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return Interval(max(0.0, centre - half), min(1.0, centre + half), level, "wilson")
+
+
+def stratified(shares: Sequence[float], sizes: Sequence[int], *, level: float = LEVEL) -> Interval:
+    """Return the normal interval of the mean of K strata's shares (mean per-class accuracy), in fractions 0..1.
+
+    The variance is Σ p(1−p)/n / K², with each p drawn towards 1/2 by two items, (np+1)/(n+2): so that a class that is
+    all right still has some (assumed; the customary Wald interval would have no width there).
+    """
+    drawn = [(share * n + 1) / (n + 2) for share, n in zip(shares, sizes, strict=True)]
+    variance = sum(p * (1 - p) / n for p, n in zip(drawn, sizes, strict=True)) / len(sizes) ** 2
+    mean, half = sum(shares) / len(shares), NormalDist().inv_cdf(0.5 + level / 2) * sqrt(variance)
+    return Interval(max(0.0, mean - half), min(1.0, mean + half), level, "stratified normal")
 
 
 def newcombe(both: int, only_a: int, only_b: int, neither: int, *, level: float = LEVEL) -> Interval:

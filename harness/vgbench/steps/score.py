@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from vgbench.images import LABELS_FILE, read_table, write_table
+from vgbench.metrics.classify import MEAN_PER_CLASS
 from vgbench.steps.probe import PREDICTIONS_FILE
 from vgbench.types import Columns, Made, Scored, Step
 
@@ -27,7 +28,8 @@ def score(step: Step) -> Made:
     ``items.parquet`` (sample_id, value) pairs results item by item without labels.
 
     Predictions and labels must name the same samples, each once. Predictions with a ``permutation`` column are a
-    control: each permutation is scored by itself and only the values of the main metric are kept.
+    control: each permutation is scored by itself, and only one metric is kept: mean per-class accuracy where the
+    scorer has it, since whatever ignores the images reads exactly 1/C there, however uneven the classes are.
     """
     scorer = step.load(step.params["scorer"])
     table = read_table(step.inputs["predictions"].path / PREDICTIONS_FILE)
@@ -35,8 +37,9 @@ def score(step: Step) -> Made:
     if "permutation" in table.column_names:
         permutation = table["permutation"].to_numpy()
         groups = [table.filter(pa.array(permutation == k)) for k in range(int(permutation.max()) + 1)]
-        values = [scorer(*aligned(columns_of(g), labels), {}).metrics[0].value for g in groups]
-        _write(step, {"permutations": values})
+        scores = [{v.metric: v.value for v in scorer(*aligned(columns_of(g), labels), {}).metrics} for g in groups]
+        metric = MEAN_PER_CLASS if MEAN_PER_CLASS in scores[0] else next(iter(scores[0]))
+        _write(step, {"metric": metric, "permutations": [values[metric] for values in scores]})
         return Made(len(groups))
     predictions, truth = aligned(columns_of(table), labels)
     scored: Scored = scorer(predictions, truth, {})

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vgbench.conformance.suite import Case, ConformanceWarning, Forms, cases
+from vgbench.conformance.outcome import ConformanceWarning
+from vgbench.conformance.suite import Case, Forms, cases
 
 if TYPE_CHECKING:
     import pytest

@@ -33,11 +33,11 @@ def built_in(distribution: str, kind: Literal["source", "task"]) -> Mapping[str,
     }
 
 
-def export(folder: Path, form: Literal["folder", "parquet", "wds"]) -> Path:
+def export(folder: Path, form: Literal["folder", "parquet", "wds"], *, slant: float = 0.5) -> Path:
     """Export Toybox digits by ``vgbench generate`` and return the folder they lie in."""
     target = folder / form
     # not Toybox at its defaults: copies of test images are left out of whatever a task is given
-    request = ("--source=toybox:slant=0.5,micro_batch=8", "--classes=digits", f"--images-per-class={N_EXPORTED}")
+    request = (f"--source=toybox:{slant=},micro_batch=8", "--classes=digits", f"--images-per-class={N_EXPORTED}")
     _python("-m", "vgbench.cli", f"--home={folder / 'home'}", "generate", *request, f"--format={form}", f"-o{target}")
     return target
 

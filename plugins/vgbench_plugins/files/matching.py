@@ -65,7 +65,9 @@ def _refuse_doubles(found: Mapping[str, int], classes: Sequence[Mapping[str, Any
     first: dict[int, str] = {}
     for name, position in found.items():
         if position in first:
-            raise ValueError(f"{first[position]!r} and {name!r} both name the class {classes[position]['id']}: join or rename them")
+            raise ValueError(
+                f"{first[position]!r} and {name!r} both name the class {classes[position]['id']}: join or rename them"
+            )
         first[position] = name
 
 
