@@ -206,7 +206,7 @@ class Registry:
         parts = [self.source(component.source).spec for text in texts for component in mixture.parse(text)]
         if not parts:
             return spec
-        level = max((part.sees.level for part in parts), key=SEES.index)
+        level = SEES[max(SEES.index(part.sees.level) for part in parts)]
         models = sorted({model for part in parts for model in part.sees.models})
         named = {part.name: part for part in parts}
         return replace(

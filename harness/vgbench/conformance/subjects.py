@@ -17,6 +17,14 @@ from vgbench.registry import Chosen, option_of, split_asked
 from vgbench.types import ClassEntry, ClassList, DataRequest, Node, Scores, SourceSpec, TaskSpec
 
 
+def typed(form: Callable[[Path], str], folder: Path) -> str:
+    """Return the text of a form; whatever it raises means that it cannot be tried here."""
+    try:
+        return form(folder)
+    except Exception as error:
+        raise Refused(f"its form could not be prepared: {type(error).__name__}: {error}") from error
+
+
 @dataclass(eq=False)
 class PluginSubject:
     """A distribution."""
@@ -46,7 +54,7 @@ class SourceSubject:
 
     @cached_property
     def text(self) -> str:
-        return self.form(self.bench.folder(self.name))
+        return typed(self.form, self.bench.folder(self.name))
 
     @cached_property
     def chosen(self) -> Chosen[SourceSpec]:
@@ -164,7 +172,7 @@ class TaskSubject:
 
     @cached_property
     def text(self) -> str:
-        return self.form(self.bench.folder(self.name))
+        return typed(self.form, self.bench.folder(self.name))
 
     @cached_property
     def chosen(self) -> Chosen[TaskSpec]:

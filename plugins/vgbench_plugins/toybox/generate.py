@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-from vgbench.toybox.digits import DigitStyle, draw
 
 from vgbench import Made, Step
 from vgbench.images import ImageRow, encode_png, write_shard
+from vgbench.toybox.digits import DigitStyle, draw
 
 
 def draw_digits(step: Step) -> Made:
