@@ -55,7 +55,10 @@ def call(args: argparse.Namespace, context: Context) -> int:
     _refuse_other_samples(predictions["sample_id"], labels["sample_id"], named)
     if class_ids is None:
         _refuse_unknown(predictions["prediction"], sorted(set(labels["class_id"])), args.predictions)
-    answer = _score(task, predictions, labels, args.predictions, named, per_class=args.per_class)
+    n_classes = len(class_ids if class_ids is not None else set(labels["class_id"]))
+    answer = _score(
+        task, predictions, labels, args.predictions, named, n_classes=n_classes, per_class=args.per_class
+    )
     if args.json:
         write_json(answer.model_dump(mode="json", by_alias=True))
     else:
@@ -64,7 +67,14 @@ def call(args: argparse.Namespace, context: Context) -> int:
 
 
 def _score(
-    task: Chosen[TaskSpec], predictions: Columns, labels: Columns, path: str, named: str, *, per_class: bool
+    task: Chosen[TaskSpec],
+    predictions: Columns,
+    labels: Columns,
+    path: str,
+    named: str,
+    *,
+    n_classes: int,
+    per_class: bool,
 ) -> ScoreAnswer:
     from dataclasses import asdict
 
@@ -74,7 +84,7 @@ def _score(
 
     scorer: Scorer = pkgutil.resolve_name(task.spec.scorer)
     scored = scorer(*aligned(predictions, labels), {})
-    declared = {metric.id: metric for metric in task.spec.metrics}
+    declared = {metric.id: metric.of(n_classes) for metric in task.spec.metrics}
     classes = [ClassValue(class_id=c, n=n, value=value) for c, n, value in scored.per_class]
     return ScoreAnswer(
         task=task.spec.name,
