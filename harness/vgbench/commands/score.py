@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgbench.commands.output import note, write, write_columns, write_json
-from vgbench.errors import StepFailed, UsageError, nearest
+from vgbench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,9 +56,7 @@ def call(args: argparse.Namespace, context: Context) -> int:
     if class_ids is None:
         _refuse_unknown(predictions["prediction"], sorted(set(labels["class_id"])), args.predictions)
     n_classes = len(class_ids if class_ids is not None else set(labels["class_id"]))
-    answer = _score(
-        task, predictions, labels, args.predictions, named, n_classes=n_classes, per_class=args.per_class
-    )
+    answer = _score(task, predictions, labels, args.predictions, named, n_classes=n_classes, per_class=args.per_class)
     if args.json:
         write_json(answer.model_dump(mode="json", by_alias=True))
     else:
@@ -127,28 +125,17 @@ def _class_ids(spec: TaskSpec, context: Context) -> list[str] | None:
 
 def _declared_labels(task: Chosen[TaskSpec], context: Context) -> Columns:
     """Read the labels that the task is scored against: the data set's own node, made once through the store."""
-    import tempfile
-
-    from vgbench.execute import Run
-    from vgbench.executors.local import LocalExecutor
+    from vgbench.commands.making import make
     from vgbench.images import LABELS_FILE, read_table
     from vgbench.locate import Locator
-    from vgbench.planning import Builder, plan_nodes
+    from vgbench.planning import Builder
     from vgbench.steps.score import columns_of
     from vgbench.store import Store
 
     assert task.spec.labels is not None
-    name, split = task.spec.labels
+    node = Builder(context.registry, Locator(context.home, note), {}).dataset(*task.spec.labels).labels
+    make([node], context, quiet=True)
     store = Store(context.home)
-    node = Builder(context.registry, Locator(context.home, note), {}).dataset(name, split).labels
-    if not store.has(node.digest):
-        with tempfile.TemporaryDirectory() as logs:
-            run = Run(plan_nodes([node], store), store, LocalExecutor(1, context.environment, Path(logs)))
-            run.finish()
-        for failure in run.failures.values():
-            if context.debug:
-                note(failure.traceback)
-            raise StepFailed(f"the labels of {name}:{split} could not be read: {failure}")
     return columns_of(read_table(store.use(node.digest) / LABELS_FILE))
 
 
