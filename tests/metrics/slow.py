@@ -33,8 +33,7 @@ def texture_gap(rows: Rows) -> float | None:
 
 
 def accuracy(rows: Rows) -> float | None:
-    """Share of rows whose prediction, one id or several joined by |, holds the class id."""
-    return sum(r["class_id"] in r["prediction"].split("|") for r in rows) / len(rows) if rows else None
+    return sum(r["class_id"] == r["prediction"] for r in rows) / len(rows) if rows else None
 
 
 def context_bias(rows: Rows) -> dict[str, float | None]:

@@ -17,23 +17,13 @@ from vgbench.metrics.bias.floor import floor_of, reason_at_floor
 from vgbench.metrics.bias.pairs import Paired, difference
 from vgbench.metrics.bias.rightness import right_of
 from vgbench.stats import wilson
-from vgbench.types import Columns, Metric, Scored, Value
+from vgbench.types import Columns, Scored, Value
 
 GAP, RELATIVE = "background_gap", "background_gap_relative"
 ACCURACY_SAME, ACCURACY_RAND = "accuracy_same", "accuracy_rand"
 SAME, RAND = "same", "rand"  # values of the column ``variant``
 
 Bools = NDArray[np.bool_]
-
-
-def background_metrics(n_classes: int) -> tuple[Metric, ...]:
-    """Return what ``background_gap`` reports for K classes; the relative gap is above 1 − K, see its rule."""
-    return (
-        Metric(GAP, bounds=(-1.0, 1.0), higher_is_better=False),
-        Metric(RELATIVE, bounds=(1.0 - n_classes, 1.0), higher_is_better=False),
-        Metric(ACCURACY_SAME, chance="1/C"),
-        Metric(ACCURACY_RAND, chance="1/C"),
-    )
 
 
 def background_gap(predictions: Columns, labels: Columns, options: Mapping[str, Any]) -> Scored:

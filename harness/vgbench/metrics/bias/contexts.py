@@ -8,7 +8,7 @@ CB_3 by 6 points: hence the intervals, and ``context_bias_12``. Reweighting by c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,26 +16,16 @@ from numpy.typing import NDArray
 from vgbench.metrics.bias import resampling
 from vgbench.metrics.bias.floor import floor_of, reason_at_floor
 from vgbench.metrics.bias.rightness import right_of
+from vgbench.metrics.declared import CHANCES
 from vgbench.stats import wilson
-from vgbench.types import Columns, Metric, Scored, Value
+from vgbench.types import Columns, Scored, Value
 
 AVERAGE, TWO, REWEIGHTED = "context_bias_avg", "context_bias_12", "context_bias_12_reweighted"
 N_PARTITIONS = 4
-CHANCES = 3  # P_0's accuracy must be this many times chance: below it the ratio is one of noise (toybox.md)
 METHOD = "bootstrap within partitions"
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-def context_metrics(n_classes: int, *, chance: Literal["1/C"] | None = "1/C") -> tuple[Metric, ...]:
-    """Return what ``context_bias`` reports for K categories; ``chance`` of an accuracy is None of a 1,000-way head.
-
-    A ratio is below K/3, since P_0's accuracy is at least 3/K.
-    """
-    names = (AVERAGE, TWO, REWEIGHTED, *(f"context_bias_{k}" for k in range(1, N_PARTITIONS)))
-    ratios = tuple(Metric(name, bounds=(0.0, max(1.0, n_classes / CHANCES))) for name in names)
-    return (*ratios, *(Metric(f"accuracy_p{k}", chance=chance) for k in range(N_PARTITIONS)))
 
 
 def context_bias(predictions: Columns, labels: Columns, options: Mapping[str, Any]) -> Scored:

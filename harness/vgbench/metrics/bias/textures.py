@@ -17,7 +17,7 @@ from vgbench.metrics.bias import resampling
 from vgbench.metrics.bias.floor import floor_of, reason_at_floor
 from vgbench.metrics.bias.pairs import difference
 from vgbench.stats import wilson
-from vgbench.types import Columns, Interval, Metric, Scored, Value
+from vgbench.types import Columns, Interval, Scored, Value
 
 RAW = "texture_inclination"
 CORRECTED = "texture_inclination_corrected"
@@ -27,18 +27,6 @@ CONFLICT, OWN, OTHER = "conflict", "own_texture", "other_texture"  # values of t
 LEAST_SHARE = 0.05  # of trials answered above chance: below it the corrected ratio is one of noise (toybox.md)
 
 Bools = NDArray[np.bool_]
-
-
-def texture_metrics(n_classes: int, *, gap: bool = False) -> tuple[Metric, ...]:
-    """Return what ``cue_conflict`` reports for K categories; ``gap`` where the labels have the column ``variant``."""
-    found = (
-        Metric(RAW, higher_is_better=False),
-        Metric(CORRECTED, higher_is_better=False),
-        Metric(SHAPE, chance=1 / n_classes),
-        Metric(TEXTURE, chance=1 / n_classes, higher_is_better=False),
-        Metric(DECIDED, chance=2 / n_classes),
-    )
-    return (*found, Metric(GAP, bounds=(-1.0, 1.0), higher_is_better=False)) if gap else found
 
 
 def cue_conflict(predictions: Columns, labels: Columns, options: Mapping[str, Any]) -> Scored:
