@@ -76,7 +76,13 @@ def _score(
     from vgbench.steps.score import aligned
 
     scorer: Scorer = pkgutil.resolve_name(task.spec.scorer)
-    scored = scorer(*aligned(predictions, labels), {**task.options, "n_classes": n_classes})
+    try:
+        scored = scorer(*aligned(predictions, labels), {**task.options, "n_classes": n_classes})
+    except KeyError as error:
+        raise UsageError(
+            f"the scorer of {task.spec.name} needs the column {error}, which neither table has",
+            hint="a task names such columns by predictions_table and labels_table",
+        ) from error
     chance = 1 / n_classes if n_classes else None
     declared = {m.id: replace(m, chance=chance) if m.chance == "1/C" else m for m in task.spec.metrics}
     classes = [ClassValue(class_id=c, n=n, value=value) for c, n, value in scored.per_class]

@@ -49,14 +49,23 @@ def usual(path: Path, wanted: str, class_ids: Sequence[str] | None) -> Columns:
     return {"sample_id": np.asarray(ids), wanted: np.asarray(values)}
 
 
-def derived(path: Path, how: UserTable, table: pa.Table | None = None) -> Columns | None:
-    """Read what a task's scorer needs, as the task says; None where the table has none of the columns asked for.
+def derived(path: Path, how: UserTable) -> Columns | None:
+    """Read what a task's scorer needs, as the task says; None where the table has none of the columns asked for."""
+    return _derived(path, how, read(path))
 
-    ``table``: what lies at ``path``, where it was read already.
-    """
+
+def derived_or_refused(path: Path, how: UserTable) -> Columns:
+    """Read as ``derived`` does; refuse a table that has none of the columns, naming the nearest that it has."""
+    table = read(path)
+    found = _derived(path, how, table)
+    if found is None:
+        raise _no_column(path, [" + ".join(names) for names in how.columns], table)
+    return found
+
+
+def _derived(path: Path, how: UserTable, table: pa.Table) -> Columns | None:
     import numpy as np
 
-    table = read(path) if table is None else table
     named = next((names for names in how.columns if set(names) <= set(table.column_names)), None)
     if named is None:
         return None
@@ -72,15 +81,6 @@ def derived(path: Path, how: UserTable, table: pa.Table | None = None) -> Column
         found: Columns = pkgutil.resolve_name(how.derive)({name: np.asarray(v) for name, v in columns.items()})
     except UsageError as error:
         raise UsageError(f"{path}: {error.what}", hint=error.hint) from error
-    return found
-
-
-def derived_or_refused(path: Path, how: UserTable) -> Columns:
-    """Read as ``derived`` does; refuse a table that has none of the columns, naming the nearest that it has."""
-    table = read(path)
-    found = derived(path, how, table)
-    if found is None:
-        raise _no_column(path, [" + ".join(names) for names in how.columns], table)
     return found
 
 

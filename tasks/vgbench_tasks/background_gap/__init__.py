@@ -86,7 +86,7 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
         summary="what is lost before a background of another class (ImageNet-9)?",
         request=request,
         graph=graph,
-        metrics=background_metrics(N_CLASSES, chance=None),
+        metrics=background_metrics(N_CLASSES, guessed=False),
         scorer=SCORER.entry,
         labels=(NAME, "test"),
         options=(FLOOR,),
