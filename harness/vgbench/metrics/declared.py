@@ -25,7 +25,8 @@ def texture_metrics(n_classes: int, *, gap: bool = False) -> tuple[Metric, ...]:
 def context_metrics(n_classes: int, *, guessed: bool = True) -> tuple[Metric, ...]:
     """Return what ``context_bias`` reports for K categories; ``guessed``: a guess is one of these K.
 
-    Otherwise (the top class of 1,000, mapped to ten) accuracies have no simple chance level. A ratio is at most K/3, since P_0's accuracy is at least 3/K.
+    Otherwise (the top class of 1,000, mapped to ten) accuracies have no simple chance level. A ratio is at most
+    K/3, since P_0's accuracy is at least 3/K.
     """
     ratios = ("avg", "12", "12_reweighted", "1", "2", "3")
     chance = 1 / n_classes if guessed else None
