@@ -39,6 +39,7 @@ from vgbench.types import (
     StepRef,
     SuiteSpec,
     TaskSpec,
+    UserTable,
     Value,
     WeightsSpec,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "SuiteSpec",
     "TaskSpec",
     "UsageError",
+    "UserTable",
     "Value",
     "VgbenchError",
     "WeightsSpec",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -289,10 +289,17 @@ def write_index(path: Path, rows: Iterable[tuple[str, int, int, int, int, str]])
     write_table(path / INDEX_FILE, table)
 
 
-def write_labels(path: Path, rows: Iterable[tuple[str, str]]) -> None:
-    """Write ``labels.parquet``: rows of (sample id, class id), the only truth for scoring."""
+def write_labels(
+    path: Path, rows: Iterable[tuple[str, str]], *, more: Mapping[str, Sequence[Any]] | None = None
+) -> None:
+    """Write ``labels.parquet``: rows of (sample id, class id), the only truth for scoring.
+
+    ``more``: further columns by name, a value for each row; what a bias task's scorer reads besides the class.
+    """
     rows = list(rows)
     table = pa.table({"sample_id": [r[0] for r in rows], "class_id": [r[1] for r in rows]}, schema=LABELS_SCHEMA)
+    for name, values in (more or {}).items():
+        table = table.append_column(name, pa.array(values))
     write_table(path / LABELS_FILE, table)
 
 

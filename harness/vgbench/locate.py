@@ -28,7 +28,7 @@ RACY_NS = 2_000_000_000
 REMEMBER_FILES, REMEMBER_BYTES = 100, 1 << 24  # below both, hashing again takes less than 20 ms
 TELL_FILES, TELL_BYTES = 5_000, 1 << 30  # from here on hashing takes seconds, and the user is told why
 READ_COPY_IMAGES = StepRef("vgbench.read_copy", "1", "vgbench.steps.copy:images")
-READ_COPY_LABELS = StepRef("vgbench.read_copy_labels", "1", "vgbench.steps.copy:labels")
+READ_COPY_LABELS = StepRef("vgbench.read_copy_labels", "2", "vgbench.steps.copy:labels")
 
 State = Literal["present", "needs download", "changed", "not observed", "absent"]
 

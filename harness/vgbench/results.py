@@ -255,12 +255,18 @@ def metric_values(found: list[Mapping[str, Any]], declared: Mapping[str, Metric]
 
 
 def control_of(name: str, found: Mapping[str, Any], metrics: Sequence[MetricValue]) -> Control:
-    """Judge a control against the cell's own metrics: permutations of a probe are gated, a trained network is shown."""
-    own = next((m for m in metrics if m.name == found.get("metric", metrics[0].name)), None)
+    """Judge a control against the cell's own metrics: permutations of a probe are gated, a trained network is shown.
+
+    A network is shown by the first metric that has a chance level, and a value in both: a bias has no chance level,
+    and a network that learnt nothing has no bias.
+    """
+    controls = {m["metric"]: m["value"] for m in found.get("metrics", ()) if m["value"] is not None}
+    wanted = {found["metric"]} if "metric" in found else controls.keys()
+    own = next((m for m in metrics if m.name in wanted and m.chance is not None and m.value is not None), None)
     if own is None or own.chance is None or own.value is None:
         raise CorruptArtifact(f"control {name}: its metric has no chance level or no value")
     if "permutations" not in found:
-        values = [float(found["metrics"][0]["value"])]
+        values = [float(controls[own.name])]
         judged: dict[str, bool | None] = {"at_chance": None, "above_all": None, "holds": None}
     else:
         values = [float(v) for v in found["permutations"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from vgbench.types import (
     Backbone,
@@ -19,6 +19,8 @@ from vgbench.types import (
     Scores,
     StepRef,
 )
+
+Categories: TypeAlias = Sequence[tuple[str, Sequence[int]]]
 
 TORCH = ("torch", "timm", "safetensors")
 PERMUTATIONS = 20  # label permutations of a probe's control (design §2)
@@ -39,6 +41,7 @@ PRETRAIN = StepRef(
     "vgbench.pretrain", "1", "vgbench.steps.pretrain:pretrain", seed="train", gpu=True, rate=Rate(1_200), needs=TORCH
 )
 PREDICT = StepRef("vgbench.predict", "1", "vgbench.steps.predict:predict", gpu=True, rate=Rate(2_700, 72), needs=TORCH)
+CATEGORISE = StepRef("vgbench.categorise", "1", "vgbench.steps.categorise:categorise", rate=Rate(100_000, 30))
 SCORE = StepRef("vgbench.score", "3", "vgbench.steps.score:score", rate=Rate(43_000, 75))
 
 
@@ -161,6 +164,54 @@ def predict(g: Graph, network: Backbone, pack: Node, classes: ClassList, *, reci
     return g.node(PREDICT, inputs={"backbone": network, "images": pack}, params=params)
 
 
-def score(g: Graph, predictions: Node, labels: Node, *, scorer: Part) -> Node:
-    """Score predictions against the labels of a real split."""
-    return g.node(SCORE, inputs={"predictions": predictions, "labels": labels}, params={"scorer": scorer})
+def categorised(g: Graph, predictions: Node, categories: Categories, *, rule: Literal["mean", "top1"]) -> Node:
+    """Turn predictions with scores over a head's classes into answers in coarser categories.
+
+    ``categories`` are pairs of (category id, positions in the head). ``mean``: the highest mean probability of a
+    category's members; ``top1``: the category of the top class, ``na`` where it has none.
+    """
+    listed = [[name, list(members)] for name, members in categories]
+    return g.node(CATEGORISE, inputs={"predictions": predictions}, params={"categories": listed, "rule": rule})
+
+
+def answered(
+    g: Graph,
+    network: Backbone,
+    images: Node,
+    labels: Node,
+    *,
+    head: ClassList,
+    scorer: Part,
+    recipe: Part,
+    categories: Categories | None = None,
+    rule: Literal["mean", "top1"] = "top1",
+    untrained: Backbone | None = None,
+) -> Scores:
+    """Let a network's own head answer for a test's training copy, in coarser categories where there are some; score it.
+
+    ``head``: the classes that the network was trained on. ``untrained``, the same network's initialisation, is the
+    control ``random_init``, and the floor: a bias scorer gives no value to a network that answers no better.
+    """
+
+    def answers(of: Backbone) -> Node:
+        found = predict(g, of, images, head, recipe=recipe)
+        return found if categories is None else categorised(g, found, categories, rule=rule)
+
+    if untrained is None:
+        return Scores(score(g, answers(network), labels, scorer=scorer))
+    floor = answers(untrained)
+    return Scores(
+        score(g, answers(network), labels, scorer=scorer, random_init=floor),
+        {"random_init": score(g, floor, labels, scorer=scorer)},
+    )
+
+
+def score(g: Graph, predictions: Node, labels: Node, *, scorer: Part, random_init: Node | None = None) -> Node:
+    """Score predictions against the labels of a real split. The scorer's options are its part's values.
+
+    ``random_init``: predictions of the untrained network, which bias scorers compare with (option ``random_init``).
+    """
+    inputs: dict[str, Input] = {"predictions": predictions, "labels": labels}
+    if random_init is not None:
+        inputs["random_init"] = random_init
+    return g.node(SCORE, inputs=inputs, params={"scorer": scorer})

@@ -456,11 +456,26 @@ class SourceSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class UserTable:
+    """A table that a user gives to ``vgbench score``, where the scorer reads other columns than the usual ones.
+
+    ``columns``: alternatives, each the columns it needs besides ``sample_id``; the first that a table has is taken. An
+    empty alternative means that everything follows from ``sample_id``. ``derive`` ("module:function", numpy at most)
+    gets the table's columns, arrays of text, ``sample_id`` among them, and returns the scorer's; it raises
+    ``UsageError`` for what it cannot read.
+    """
+
+    columns: tuple[tuple[str, ...], ...]
+    derive: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSpec:
     """A task: what images it asks for, and the graph from an image set (or a backbone) to one score node.
 
     ``scorer`` ("module:function") turns predictions and labels into ``Scored``, in numpy; ``run``, ``score`` and
-    ``verify`` share it. The first of ``metrics`` is the main one.
+    ``verify`` share it. The first of ``metrics`` is the main one. ``predictions_table`` and ``labels_table`` say how a
+    user's own tables are read, where ``prediction`` and ``class_id`` are not what the scorer reads.
     """
 
     name: str
@@ -477,6 +492,8 @@ class TaskSpec:
     requires: tuple[str, ...] = ()
     extra: str | None = None
     citation: str = ""
+    predictions_table: UserTable | None = None
+    labels_table: UserTable | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.datasets import load_digits
 from tests.conftest import Answer
+from tests.guards.product import install
 
 import vgbench_tasks.digits
 from vgbench.cli import main
@@ -157,6 +158,21 @@ def test_broken_input_is_refused_with_counts_and_names(
     code = main(["--home", str(tmp_path / "home"), "score", *broken(kind, tmp_path)])
     out, err = capsys.readouterr()
     assert code == 2 and what in err and "Traceback" not in err and out == ""
+
+
+def test_column_that_only_the_scorer_knows_of_is_named(vgbench: Command, tmp_path: Path) -> None:
+    plugin = (
+        "from dataclasses import replace\n"
+        "from vgbench import hookimpl\n"
+        "from vgbench_tasks import digits\n"
+        "@hookimpl\n"
+        "def vgbench_offer_tasks():\n"
+        "    (task,) = digits.vgbench_offer_tasks()\n"
+        "    yield replace(task, name='bare', scorer='vgbench.metrics.bias:cue_conflict')\n"
+    )
+    env = {"PYTHONPATH": str(install(tmp_path / "plugins", "bare-plugin", plugin))}
+    answer = vgbench("score", "bare", write_csv(tmp_path / "p.csv", truth()), env=env)
+    assert answer.code == 2 and "the scorer of bare needs the column 'shape'" in answer.err
 
 
 def test_torch_is_never_imported(tmp_path: Path) -> None:

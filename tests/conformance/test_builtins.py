@@ -8,14 +8,24 @@ from vgbench.registry import Registry
 from vgbench.testing import Check, checks
 from vgbench.testing.forms import built_in
 
+BLOCKED = dict.fromkeys(
+    ("cue-conflict", "focus", "background-gap"),
+    "its protocol reads a network trained on ImageNet's 1,000 classes, which nothing here can train yet",
+)
 SOURCES, TASKS = built_in("vgbench", "source"), built_in("vgbench", "task")
 
 
 @pytest.mark.filterwarnings("default::vgbench.conformance.outcome.ConformanceWarning")
-@checks("vgbench", sources=SOURCES, tasks=TASKS)
+@checks(
+    "vgbench", sources=SOURCES, tasks=TASKS, expected={f"{name}-form-is-served": why for name, why in BLOCKED.items()}
+)
 def test_built_in_keeps_the_rules(check: Check) -> None:
-    """A mock run that is skipped or blocked is a failure here: each built-in can be tried offline."""
-    if check.case.id in ("form-is-served", "mock-images-are-made", "mock-run"):
+    """A mock run that is skipped or blocked is a failure here: each built-in but the declared can be tried offline."""
+    if check.case.subject.name not in BLOCKED and check.case.id in (
+        "form-is-served",
+        "mock-images-are-made",
+        "mock-run",
+    ):
         assert check.case.run().status == "ok", check.case.run().reason
     else:
         check()

@@ -116,6 +116,15 @@ def give_results(world: World) -> None:
     csv.write_csv(table.select(["sample_id", "prediction"]), world.work / "predictions.csv")
 
 
+def give_answers(world: World) -> None:
+    """Leave the answers of somebody, and what is known of the images, as the reader of the page on biases has them."""
+    (world.work / "answers.csv").write_text("sample_id,prediction\ndog1-bird1,dog\nbird1-dog1,dog\n")
+    (world.work / "annotations.csv").write_text(
+        "sample_id,category,time,weather,locations\ndog1-bird1,dog,day,sunny,grass\nbird1-dog1,bird,night,sunny,grass\n"
+    )
+    (world.work / "images.csv").write_text("sample_id,class_id,variant\ndog1-bird1,dog,same\nbird1-dog1,bird,rand\n")
+
+
 def runnable(document: Path) -> list[Block]:
     return [block for block in blocks(document) if block.commands() or block.is_experiment]
 
@@ -126,6 +135,8 @@ def runnable(document: Path) -> list[Block]:
 def test_commands_of_a_document_do_what_it_says(world: World, document: Path) -> None:
     if document.relative_to(ROOT).as_posix() in NEED_RESULTS:
         give_results(world)
+    if document.name == "bias.md":
+        give_answers(world)
     wrong: list[str] = []
     for block in runnable(document):
         if block.is_experiment:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from tests.conftest import Answer
 from tests.guards.product import install
 from tests.sources.drawn import digit_png, write_parquet
 
-from vgbench.types import sha256_hex
+from vgbench.steps.copy import labels
+from vgbench.types import Place, Step, sha256_hex
 
 IDS = [f"s{i}" for i in range(100)]
 PLUGIN = f"""
@@ -81,7 +83,8 @@ def copy_of_digits(path: Path) -> Path:
 def test_doctor_says_how_each_stands(data: Callable[..., Answer]) -> None:
     answer = data("data", "doctor", "--json")
     assert answer.code == 3
-    assert states(answer) == {"digits": "present", "faraway": "absent", "unseen": "not observed"}
+    own = {"digits": "present", "faraway": "absent", "unseen": "not observed"}
+    assert states(answer) == {**states(answer), **own}
     text = data("data", "doctor", "--tasks", "faraway-task")
     assert text.code == 3 and "vgbench data add faraway PATH" in text.out and "digits" not in text.out
     assert data("data", "doctor", "--tasks", "digits").code == 0
@@ -143,3 +146,24 @@ def test_wrong_copies_are_refused(data: Callable[..., Answer], tmp_path: Path, h
         answer = data("data", "add", *args)
         assert answer.code == 2 and what in answer.err and "Traceback" not in answer.err
     assert not (home / "lock.json").exists()
+
+
+def test_further_columns_of_a_copy_travel_with_the_labels(tmp_path: Path) -> None:
+    """What a bias task's scorer reads besides the class: shape, texture, uncommon attributes."""
+    rows = [
+        {"sample_id": i, "split": "test", "image": {"bytes": b"", "path": ""}, "class_id": c, "texture": t, "pair": k}
+        for i, c, t, k in (("b", "cat", "dog", 1), ("a", "dog", "cat", 0))
+    ]
+    path = write_parquet(tmp_path / "copy.parquet", rows)
+    place = Place("i", str(path))
+    params = {"place": place, "dataset": "d", "split": "test", "sample_ids": sha256_hex("a\nb")}
+    step = Step(
+        "", params, {}, None, 0, tmp_path, tmp_path, "cpu", lambda *_: None, lambda _, make: make(), lambda _: max
+    )
+    assert labels(step).per_class == {"cat": 1, "dog": 1}
+    assert pq.read_table(tmp_path / "labels.parquet").to_pydict() == {
+        "sample_id": ["a", "b"],
+        "class_id": ["dog", "cat"],
+        "pair": [0, 1],
+        "texture": ["cat", "dog"],
+    }

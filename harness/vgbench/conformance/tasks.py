@@ -24,13 +24,18 @@ CONTROL = "control does not hold"  # of two images per class a control promises 
 
 
 def scorer_is_light(subject: TaskSubject) -> None:
-    """The scorer imports numpy and nothing heavier: `run`, `score` and `verify` share it, also where no torch is."""
-    answer = subject.bench.ask_fresh({"do": "resolve", "entries": [subject.spec.scorer]})
+    """The scorer, and what reads users' tables for it, import numpy and nothing heavier.
+
+    `run`, `score` and `verify` share the scorer, also where no torch is.
+    """
+    tables = [table for table in (subject.spec.predictions_table, subject.spec.labels_table) if table]
+    entries = [subject.spec.scorer, *(table.derive for table in tables)]
+    answer = subject.bench.ask_fresh({"do": "resolve", "entries": entries})
     require("failed" not in answer, str(answer.get("failed")))
     require(not answer["wrong"], "; ".join(answer["wrong"]))
     allowed = {"numpy", "scipy"}
     heavy = sorted(set(answer["heavy"]) - allowed)
-    require(not heavy, f"importing {subject.spec.scorer} imports {', '.join(heavy)}")
+    require(not heavy, f"importing {', '.join(entries)} imports {', '.join(heavy)}")
 
 
 def scores_are_bounded(subject: TaskSubject) -> None:

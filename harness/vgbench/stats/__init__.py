@@ -8,7 +8,7 @@ from __future__ import annotations
 from vgbench.stats.controls import is_above_all, is_at_chance
 from vgbench.stats.difference import RESAMPLES, Difference, difference, interval, resamples_for
 from vgbench.stats.many import holm, tie_groups
-from vgbench.stats.proportions import detectable, mcnemar_exact, newcombe, stratified, wilson
+from vgbench.stats.proportions import detectable, mcnemar_exact, newcombe, newcombe_unpaired, stratified, wilson
 
 __all__ = [
     "RESAMPLES",
@@ -21,6 +21,7 @@ __all__ = [
     "is_at_chance",
     "mcnemar_exact",
     "newcombe",
+    "newcombe_unpaired",
     "resamples_for",
     "stratified",
     "tie_groups",

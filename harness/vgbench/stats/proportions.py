@@ -62,6 +62,20 @@ def newcombe(both: int, only_a: int, only_b: int, neither: int, *, level: float 
     return Interval(p_a - p_b - below, p_a - p_b + above, level, "newcombe")
 
 
+def newcombe_unpaired(right_a: int, n_a: int, right_b: int, n_b: int, *, level: float = LEVEL) -> Interval:
+    """Return the interval of the difference of two proportions of different items, a − b, −1..1.
+
+    Source: R. G. Newcombe, Statistics in Medicine 17 (1998) 873–890, method 10 (score, no continuity correction).
+    """
+    a, b = wilson(right_a, n_a, level=level), wilson(right_b, n_b, level=level)
+    if a is None or b is None:
+        raise ValueError("no items")
+    p_a, p_b = right_a / n_a, right_b / n_b
+    below = sqrt((p_a - a.lo) ** 2 + (b.hi - p_b) ** 2)
+    above = sqrt((a.hi - p_a) ** 2 + (p_b - b.lo) ** 2)
+    return Interval(p_a - p_b - below, p_a - p_b + above, level, "newcombe, unpaired")
+
+
 def mcnemar_exact(only_a: int, only_b: int) -> float:
     """Return McNemar's exact two-sided p-value from the items that one of two networks got right and the other wrong.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +23,7 @@ class _Sample:
     sample_id: str
     class_id: str
     location: str
+    more: Mapping[str, Any]
 
 
 def images(step: Step) -> Made:
@@ -38,10 +40,13 @@ def images(step: Step) -> Made:
 
 
 def labels(step: Step) -> Made:
-    """Write a split's labels."""
-    rows = [(sample.sample_id, sample.class_id) for sample in _split(step)]
-    write_labels(step.out, rows)
-    return Made(len(rows), dict(Counter(class_id for _, class_id in rows)))
+    """Write a split's labels: ``class_id``, and every further column of the copy (factors such as ``texture``)."""
+    samples = _split(step)
+    more = {
+        name: [sample.more.get(name) for sample in samples] for name in sorted({n for s in samples for n in s.more})
+    }
+    write_labels(step.out, [(sample.sample_id, sample.class_id) for sample in samples], more=more)
+    return Made(len(samples), dict(Counter(sample.class_id for sample in samples)))
 
 
 def _split(step: Step) -> list[_Sample]:
@@ -71,11 +76,13 @@ def _rows(path: str, split: str) -> Iterator[_Sample]:
         if file.suffix != ".parquet":
             continue
         try:
-            table = pq.read_table(file, columns=["sample_id", "split", "class_id"])
+            names = [name for name in pq.read_schema(file).names if name != "image"]
+            table = pq.read_table(file, columns=names)
         except (pa.ArrowException, OSError) as error:
             raise ValueError(f"{file} is no Parquet file with the columns {', '.join(COLUMNS)}: {error}") from error
-        if table.num_columns != 3:
+        if not {"sample_id", "split", "class_id"} <= set(names):
             raise ValueError(f"{file} lacks one of the columns {', '.join(COLUMNS)}")
         for row, value in enumerate(table.to_pylist()):
             if value["split"] == split:
-                yield _Sample(value["sample_id"], value["class_id"], f"{name}#image[{row}]")
+                more = {key: value[key] for key in names if key not in COLUMNS}
+                yield _Sample(value["sample_id"], value["class_id"], f"{name}#image[{row}]", more)

@@ -30,19 +30,25 @@ def score(step: Step) -> Made:
     Predictions and labels must name the same samples, each once. Predictions with a ``permutation`` column are a
     control: each permutation is scored by itself, and only one metric is kept: mean per-class accuracy where the
     scorer has it, since whatever ignores the images reads exactly 1/C there, however uneven the classes are.
+    The scorer's options are the values of its part; ``random_init`` among the inputs, the predictions of the untrained
+    network, becomes the option of that name.
     """
     scorer = step.load(step.params["scorer"])
+    options = dict(step.params["scorer"].values)
     table = read_table(step.inputs["predictions"].path / PREDICTIONS_FILE)
     labels = columns_of(read_table(step.inputs["labels"].path / LABELS_FILE))
     if "permutation" in table.column_names:
         permutation = table["permutation"].to_numpy()
         groups = [table.filter(pa.array(permutation == k)) for k in range(int(permutation.max()) + 1)]
-        scores = [{v.metric: v.value for v in scorer(*aligned(columns_of(g), labels), {}).metrics} for g in groups]
+        scores = [{v.metric: v.value for v in scorer(*aligned(columns_of(g), labels), options).metrics} for g in groups]
         metric = MEAN_PER_CLASS if MEAN_PER_CLASS in scores[0] else next(iter(scores[0]))
         _write(step, {"metric": metric, "permutations": [values[metric] for values in scores]})
         return Made(len(groups))
     predictions, truth = aligned(columns_of(table), labels)
-    scored: Scored = scorer(predictions, truth, {})
+    if "random_init" in step.inputs:
+        untrained = columns_of(read_table(step.inputs["random_init"].path / PREDICTIONS_FILE))
+        options["random_init"], _ = aligned(untrained, labels)
+    scored: Scored = scorer(predictions, truth, options)
     _write(step, {"metrics": [asdict(value) for value in scored.metrics]})
     write_table(step.out / PREDICTIONS_FILE, table.take(np.argsort(table["sample_id"].to_numpy(), kind="stable")))
     per_class = {

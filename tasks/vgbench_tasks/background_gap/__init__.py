@@ -1,0 +1,121 @@
+"""Background gap: what does a network lose when an object stands before a background of another class?
+
+The 2 × 4,050 images mixed_same and mixed_rand of ImageNet-9 (Xiao et al., ICLR 2021); protocols.md §3.10. See
+docs/bias.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vgbench import (
+    Backbone,
+    ClassList,
+    ClassListSpec,
+    DataRequest,
+    DatasetSpec,
+    Graph,
+    Images,
+    Node,
+    Part,
+    Scores,
+    Split,
+    TaskSpec,
+    UserTable,
+    hookimpl,
+    stages,
+)
+from vgbench.locate import READ_COPY_IMAGES, READ_COPY_LABELS
+from vgbench.metrics.declared import background_metrics
+from vgbench_tasks.imagenet import FLOOR, no_backbone
+
+NAME = "background-gap"
+CLASSES = "imagenet-9"
+N_CLASSES = 9
+SCORER = Part("scorer", NAME, "1", "vgbench.metrics.bias:background_gap", {"n_classes": N_CLASSES})
+
+
+def scores(
+    g: Graph,
+    network: Backbone,
+    images: Node,
+    labels: Node,
+    *,
+    head: ClassList,
+    recipe: Part,
+    scorer: Part = SCORER,
+    categories: stages.Categories | None = None,
+    untrained: Backbone | None = None,
+) -> Scores:
+    """Let a network name foregrounds before two backgrounds: the class of its top class.
+
+    ``images`` is the test's training copy, ``labels`` has the scorer's columns (``class_id``, ``variant``,
+    ``foreground``). ``head``: the classes the network was trained on; ``categories``: which of them
+    count as which of the labels' (None: they are the same). ``untrained``: the initialisation, as floor and control.
+    """
+    return stages.answered(
+        g,
+        network,
+        images,
+        labels,
+        head=head,
+        scorer=scorer,
+        recipe=recipe,
+        categories=categories,
+        rule="top1",
+        untrained=untrained,
+    )
+
+
+def request(g: Graph, options: Mapping[str, Any]) -> DataRequest:
+    """Say what is missing: no source can be asked for ImageNet's classes yet."""
+    raise no_backbone(NAME)
+
+
+def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> Scores:
+    """Say what is missing; ``scores`` is the graph from a trained network on."""
+    raise no_backbone(NAME)
+
+
+@hookimpl
+def vgbench_offer_tasks() -> Iterable[TaskSpec]:
+    yield TaskSpec(
+        name=NAME,
+        version="1",
+        summary="what is lost before a background of another class (ImageNet-9)?",
+        request=request,
+        graph=graph,
+        metrics=background_metrics(N_CLASSES, guessed=False),
+        scorer=SCORER.entry,
+        labels=(NAME, "test"),
+        options=(FLOOR,),
+        datasets=(NAME,),
+        citation="Xiao et al., Noise or Signal, ICLR 2021 (arXiv 2006.09994)",
+        predictions_table=UserTable((("prediction",), ("correct",)), "vgbench_tasks.background_gap.tables:predictions"),
+        labels_table=UserTable(
+            (("class_id", "variant", "foreground"), ("class_id", "variant")),
+            "vgbench_tasks.background_gap.tables:labels",
+        ),
+    )
+
+
+@hookimpl
+def vgbench_offer_class_lists() -> Iterable[ClassListSpec]:
+    yield ClassListSpec(CLASSES, "the nine classes of ImageNet-9", "vgbench_tasks.background_gap:classes.json")
+
+
+@hookimpl
+def vgbench_offer_datasets() -> Iterable[DatasetSpec]:
+    yield DatasetSpec(
+        name=NAME,
+        summary="ImageNet-9: 4,050 foregrounds before a background of their own and of another class",
+        classes=CLASSES,
+        splits={"test": Split(8100, None)},
+        place="",  # got by hand and added as Parquet; nobody has observed its bytes or sample ids yet
+        sha256=None,
+        read_images=READ_COPY_IMAGES,
+        read_labels=READ_COPY_LABELS,
+        license="",
+        citation="Xiao et al., Noise or Signal, ICLR 2021 (arXiv 2006.09994)",
+    )

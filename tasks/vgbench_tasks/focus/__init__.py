@@ -1,0 +1,129 @@
+"""FOCUS: how much of a network's accuracy is left when objects stand in uncommon contexts?
+
+The 20,815 released images of Kattakinda & Feizi (2022) by number of uncommon attributes; lbGen eq. 9, protocols.md
+§3.9. See docs/bias.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vgbench import (
+    Backbone,
+    ClassList,
+    ClassListSpec,
+    DataRequest,
+    DatasetSpec,
+    Graph,
+    Images,
+    Node,
+    Part,
+    Scores,
+    Split,
+    TaskSpec,
+    UserTable,
+    hookimpl,
+    stages,
+)
+from vgbench.locate import READ_COPY_IMAGES, READ_COPY_LABELS
+from vgbench.metrics.declared import context_metrics
+from vgbench_tasks.imagenet import FLOOR, no_backbone
+
+NAME = "focus"
+CLASSES = "focus"
+N_CLASSES = 10
+UNCOMMON = ("uncommon_time", "uncommon_weather", "uncommon_location")
+ANNOTATED = ("time", "weather", "locations")
+SCORER = Part("scorer", NAME, "1", "vgbench.metrics.bias:context_bias", {"n_classes": N_CLASSES})
+
+
+def scores(
+    g: Graph,
+    network: Backbone,
+    images: Node,
+    labels: Node,
+    *,
+    head: ClassList,
+    recipe: Part,
+    scorer: Part = SCORER,
+    categories: stages.Categories | None = None,
+    untrained: Backbone | None = None,
+) -> Scores:
+    """Let a network name objects in their contexts: the category of its top class.
+
+    ``images`` is the test's training copy, ``labels`` has the scorer's columns (``class_id``, and ``n_uncommon`` or
+    ``uncommon_…``). ``head``: the classes the network was trained on; ``categories``: which of them
+    count as which of the labels' (None: they are the same). ``untrained``: the initialisation, as floor and control.
+    """
+    return stages.answered(
+        g,
+        network,
+        images,
+        labels,
+        head=head,
+        scorer=scorer,
+        recipe=recipe,
+        categories=categories,
+        rule="top1",
+        untrained=untrained,
+    )
+
+
+def request(g: Graph, options: Mapping[str, Any]) -> DataRequest:
+    """Say what is missing: no source can be asked for ImageNet's classes yet."""
+    raise no_backbone(NAME)
+
+
+def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> Scores:
+    """Say what is missing; ``scores`` is the graph from a trained network on."""
+    raise no_backbone(NAME)
+
+
+@hookimpl
+def vgbench_offer_tasks() -> Iterable[TaskSpec]:
+    yield TaskSpec(
+        name=NAME,
+        version="1",
+        summary="how much accuracy is left in uncommon contexts (FOCUS)?",
+        request=request,
+        graph=graph,
+        metrics=context_metrics(N_CLASSES, guessed=False),
+        scorer=SCORER.entry,
+        labels=(NAME, "test"),
+        options=(FLOOR,),
+        datasets=(NAME,),
+        citation="Kattakinda & Feizi, FOCUS, 2022; lbGen (arXiv 2412.10831), eq. 9",
+        predictions_table=UserTable(
+            (("prediction",), ("top1_correct",), ("correct",)), "vgbench_tasks.focus.tables:predictions"
+        ),
+        labels_table=UserTable(
+            tuple(
+                (category, *attributes)
+                for attributes in (UNCOMMON, ANNOTATED)
+                for category in ("category", "class_id", "category_index")
+            ),
+            "vgbench_tasks.focus.tables:labels",
+        ),
+    )
+
+
+@hookimpl
+def vgbench_offer_class_lists() -> Iterable[ClassListSpec]:
+    yield ClassListSpec(CLASSES, "the ten categories of FOCUS", "vgbench_tasks.focus:classes.json")
+
+
+@hookimpl
+def vgbench_offer_datasets() -> Iterable[DatasetSpec]:
+    yield DatasetSpec(
+        name=NAME,
+        summary="20,815 photographs of ten kinds of objects, annotated by time, weather and location",
+        classes=CLASSES,
+        splits={"test": Split(20815, None)},
+        place="",  # got by hand and added as Parquet; nobody has observed its bytes or sample ids yet
+        sha256=None,
+        read_images=READ_COPY_IMAGES,
+        read_labels=READ_COPY_LABELS,
+        license="",
+        citation="Kattakinda & Feizi, FOCUS, 2022; lbGen (arXiv 2412.10831), eq. 9",
+    )
