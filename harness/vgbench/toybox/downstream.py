@@ -9,7 +9,7 @@ import numpy as np
 
 from vgbench.toybox import families, kinds, silhouettes, textures
 from vgbench.toybox.sets import Examples
-from vgbench.toybox.world import sample, seeds, world
+from vgbench.toybox.world import deviates, pick, sample, seeds, world
 
 # The factors that a set's classes do not decide are drawn as in this world, unbiased.
 WORLD = "full"
@@ -66,8 +66,7 @@ def downstream(name: str, split: Literal["train", "test"], n_per_class: int) -> 
     given = seeds(WORLD, f"downstream/{name}/{split}", n)
     label = np.arange(n) % len(chosen.class_names)
     number = np.asarray(chosen.numbers)[label]
-    any_kind = np.asarray(here.kinds)[np.arange(n) // len(chosen.class_names) % len(here.kinds)]
-    factors = sample(here, given, any_kind)
+    factors = sample(here, given, pick(here.kinds, deviates(given)[:, 16]))
     if chosen.decides == "kind":
         factors = factors.but(kind=number)
     else:

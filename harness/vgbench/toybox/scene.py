@@ -50,7 +50,7 @@ class Factors:
             given = getattr(self, name)
             if given.shape != (n,) or given.dtype.kind not in "iu":
                 raise ValueError(f"{name}: shape {given.shape}, {given.dtype}; ({n},) integers are needed")
-            if n and not (0 <= given.min() and given.max() < size):
+            if n and not (given.min() >= 0 and given.max() < size):
                 raise ValueError(f"{name}: from {given.min()} to {given.max()}; it has the values 0 to {size - 1}")
 
     def __len__(self) -> int:
@@ -108,17 +108,23 @@ _SHIFT = 0.6  # of the room that the object's scale leaves
 _BEND = 0.045  # standard deviation of each term of the deformation, in half sizes
 _BENDS = 6
 _TEXTURE_TURN = 0.044  # tangent of half of 5°
-_TEXTURE_FREQUENCY = (0.82, 1.22)  # a factor of 1.5 from end to end
-_BAR = (0.10, 0.18)  # half width of the occluding bar, in half images
+_TEXTURE_FREQUENCY = (0.86, 1.18)
+_BAR = (0.06, 0.13)  # half width of the occluding bar, in half images
 _BAR_SHARE = 0.25
 _FOG, _DROPS = (0.25, 0.42), (0.45, 0.7)  # strength of fog; of rain and snow
 _NOISE = 6.0
-# What the time of day multiplies red, green and blue with, before jitter.
-_LIGHT = np.array([(1.0, 1.0, 1.0), (1.0, 0.84, 0.86), (0.95, 0.72, 0.55), (0.52, 0.57, 0.8)], np.float32)
+# What the time of day multiplies red, green and blue with, before jitter; and where its light comes from, since tints
+# alone are lost among random hues: brightness gained from the middle to the upper edge, and lost to the corners. Both
+# survive the mirroring that training adds.
+_LIGHT = np.array([(1.0, 1.0, 1.0), (1.0, 0.84, 0.86), (0.95, 0.72, 0.55), (0.6, 0.66, 0.92)], np.float32)
+_FROM_ABOVE = np.array([0.0, 0.28, -0.28, 0.0], np.float32)
+_TO_CORNERS = np.array([0.0, 0.0, 0.0, 0.3], np.float32)
 _WEATHER_COLOUR = np.array([(0, 0, 0), (200, 204, 208), (176, 196, 220), (250, 250, 250)], np.float32)
 _BODY, _SECOND, _INK, _GROUND, _PLACE, _BAR_COLOUR = 0, 1, 2, 3, 6, 8  # _GROUND has three colours, _PLACE two
 _COLOURS = 9
-_CONTRAST = 0.6  # of a texture's and a background's tones, that outlines stand out from both; by eye
+# How far a further tone of a texture, the ground or the place lies from the first one: less than the ink does, that
+# outlines stand out; by eye, and a texture's high enough that its dial is answered.
+_CONTRAST = {_BODY: 0.8, _GROUND: 0.6, _PLACE: 0.6}
 _GREY = 132.0  # of the neutral background, before jitter
 _JITTER = 14.0  # of each colour's channels, at most
 _N_UNIFORM = 26
@@ -208,6 +214,12 @@ def _turn(t: _Float) -> tuple[_Float32, _Float32]:
     return _column((1 - t * t) / (1 + t * t)), _column(2 * t / (1 + t * t))
 
 
+def _axes(size_px: int) -> tuple[_Float32, _Float32]:
+    """Return the pixels' centres in half images from the middle, x right (1, 1, S) and y down (1, S, 1)."""
+    axis = (np.arange(size_px, dtype=np.float32) * _F(2) + _F(1 - size_px)) / _F(size_px)
+    return axis[None, None, :], axis[None, :, None]
+
+
 def _unit(plane: _Float32) -> _Float32:
     """Clip to 0..1 in place."""
     np.maximum(plane, _F(0), out=plane)
@@ -235,7 +247,7 @@ def _colours(draws: _Draws, part: slice, factors: Factors) -> _Float32:
     colours = np.asarray(colours + jitter * _F(_JITTER), np.float32)
     for base, others in ((_BODY, [_SECOND]), (_GROUND, [_GROUND + 1, _GROUND + 2]), (_PLACE, [_PLACE + 1])):
         for other in others:
-            colours[:, other] = colours[:, base] + _F(_CONTRAST) * (colours[:, other] - colours[:, base])
+            colours[:, other] = colours[:, base] + _F(_CONTRAST[base]) * (colours[:, other] - colours[:, base])
     return colours
 
 
@@ -252,6 +264,8 @@ def _render(
         layers += _object(share, draws.bends[part], factors, size_px, style)
     colours = _colours(draws, part, factors)
     veil, veil_colour = _veil(share, factors, size_px), _WEATHER_COLOUR[factors.weather]
+    x, y = _axes(size_px)
+    shade = _F(1) - y * _column(_FROM_ABOVE[factors.time]) - (x * x + y * y) * _column(_TO_CORNERS[factors.time])
     light = _LIGHT[factors.time] * (_F(1) - _F(0.08) * share[:, 19:20].astype(np.float32))
     noise = draws.noise[part] * _F(_NOISE * style.noise)
     image = np.empty((len(share), size_px, size_px, 3), np.uint8)
@@ -260,7 +274,7 @@ def _render(
         plane[...] = _column(colours[:, _GROUND, channel])
         for cover, colour in layers:
             plane += cover * (_column(colours[:, colour, channel]) - plane)
-        plane *= _column(light[:, channel])
+        plane *= shade * _column(light[:, channel])
         plane += veil * (_column(veil_colour[:, channel]) - plane)
         plane += noise
         np.floor(plane + _F(0.5), out=plane)
@@ -311,15 +325,14 @@ def _veil(share: _Float, factors: Factors, size_px: int) -> _Float32:
 
 def _object(share: _Float, bends: _Float, factors: Factors, size_px: int, style: Style) -> _Layers:
     """Return the layers of the object and of the bar that may lie before it."""
-    axis = (np.arange(size_px, dtype=np.float32) * _F(2) + _F(1 - size_px)) / _F(size_px)
-    x, y = axis[None, None, :], axis[None, :, None]
+    x, y = _axes(size_px)
     scale = _between(_SCALE, share[:, 0])
     whole, ink, second, plain = _covers(x, y, scale, share, bends, factors, size_px, style)
     # The texture turns, shrinks and shifts, but little: a texture that turns freely is no cue at this size.
-    cos, sin = _turn(_TEXTURE_TURN * (share[:, 21] * 2 - 1))
+    cosine, sine = _turn(_TEXTURE_TURN * (share[:, 21] * 2 - 1))
     zoom = _column(_between(_TEXTURE_FREQUENCY, share[:, 7]) * (textures.TILE * textures.TILES_PER_IMAGE / 2))
-    u = (x * cos + y * sin) * zoom + _column(share[:, 8] * textures.TILE)
-    v = (y * cos - x * sin) * zoom + _column(share[:, 9] * textures.TILE)
+    u = (x * cosine + y * sine) * zoom + _column(share[:, 8] * textures.TILE)
+    v = (y * cosine - x * sine) * zoom + _column(share[:, 9] * textures.TILE)
     tile = factors.texture[:, None, None] * textures.TILE + (np.floor(v).astype(np.int64) & (textures.TILE - 1))
     tiles = textures.tiles(size_px).reshape(-1)
     cell = tile * textures.TILE + (np.floor(u).astype(np.int64) & (textures.TILE - 1))
@@ -329,9 +342,9 @@ def _object(share: _Float, bends: _Float, factors: Factors, size_px: int, style:
     tone *= whole
     ink *= whole
     # The bar: a stripe at any angle through the middle part of the image, in some images.
-    cos, sin = _turn(share[:, 22] * 2 - 1)
+    cosine, sine = _turn(share[:, 22] * 2 - 1)
     half = np.where(share[:, 14] < _BAR_SHARE * style.occlusion, _between(_BAR, share[:, 15]), -1.0)
-    bar = np.abs(x * cos + y * sin - _column((share[:, 23] - 0.5) * 1.1))
+    bar = np.abs(x * cosine + y * sine - _column((share[:, 23] - 0.5) * 1.1))
     bar = _unit((_column(half) - bar) * _F(size_px / 2) + _F(0.5))
     return [(whole, _BODY), (tone, _SECOND), (ink, _INK), (bar, _BAR_COLOUR)]
 
@@ -348,13 +361,13 @@ def _covers(
 ) -> list[_Float32]:
     """Return how much of each pixel lies inside each of the four regions of an object's map, (N, S, S) each."""
     room = (1 - scale) * _SHIFT * style.pose_range
-    cos, sin = _turn(_TURN * style.pose_range * (share[:, 20] * 2 - 1))
+    cosine, sine = _turn(_TURN * style.pose_range * (share[:, 20] * 2 - 1))
     stretch = 1 + _ASPECT * style.pose_range * (share[:, 24] * 2 - 1)
     side = np.where(share[:, 1] < 0.5, 1.0, -1.0)  # mirrored or not
     dx = x - _column(room * (share[:, 2] * 2 - 1))
     dy = y - _column(room * (share[:, 3] * 2 - 1))
-    u = (dx * cos + dy * sin) * _column(side / (scale * stretch))
-    v = (dy * cos - dx * sin) * _column(stretch / scale)
+    u = (dx * cosine + dy * sine) * _column(side / (scale * stretch))
+    v = (dy * cosine - dx * sine) * _column(stretch / scale)
     # A smooth deformation: the terms of second order, and two of third that leave the corners where they are.
     b = [_column(bends[:, i] * (_BEND * style.pose_range)) for i in range(_BENDS)]
     bent_u = u + b[0] * v * v + b[1] * u * v + b[2] * v * (v * v - _F(1))

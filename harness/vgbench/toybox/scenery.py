@@ -72,7 +72,8 @@ def weather_maps(size_px: int) -> NDArray[np.uint8]:
 
 def _chance(name: str, n: int) -> NDArray[np.float64]:
     """Return ``n`` fixed deviates in [0, 1) that belong to a drawing's name."""
-    return uniform(words(np.array([int.from_bytes(name.encode()[:7], "big")], np.uint64), n))[0]
+    seed = np.array([int.from_bytes(name.encode()[:7], "big")], np.uint64)
+    return np.asarray(uniform(words(seed, n))[0])
 
 
 def _ridge(x: _Int, name: str, n: int, low: int, high: int, *, sharp: bool) -> _Int:

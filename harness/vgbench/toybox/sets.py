@@ -52,9 +52,7 @@ class Examples:
         rows: slice = slice(None),
     ) -> NDArray[np.uint8]:
         """Draw the images (or some rows of them): (N, S, S, 3) uint8."""
-        return scene.draw(
-            self.seeds[rows], self.factors[rows], size_px=size_px, style=style, with_object=with_object
-        )
+        return scene.draw(self.seeds[rows], self.factors[rows], size_px=size_px, style=style, with_object=with_object)
 
 
 def examples(here: World, split: str, n: int, *, dials: Dials = UNBIASED, among: tuple[int, ...] = ()) -> Examples:
@@ -122,7 +120,9 @@ def changed(here: World, base: Examples, factor: str) -> Examples:
     ``time``, ``weather``, ``location``. Raises ``ValueError`` for another.
     """
     if factor not in ("texture", "background", "colour", "context", *CONTEXT):
-        raise ValueError(f"{factor!r} cannot be changed alone: texture, background, colour, context, or one of its three")
+        raise ValueError(
+            f"{factor!r} cannot be changed alone: texture, background, colour, context, or one of its three"
+        )
     share = deviates(base.seeds)[:, 20:24]
     names = CONTEXT if factor == "context" else (factor,)
     return base.but(

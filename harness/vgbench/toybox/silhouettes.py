@@ -7,7 +7,8 @@ from __future__ import annotations
 #          c cuts a hole; later parts lie over earlier ones
 #   form   p polygon · o closed smooth curve through the points, "/" makes a corner · e ellipse "cx,cy rx,ry"
 #          k stroke of straight lines, n smooth stroke; both begin with the stroke's full width
-# All shapes were drawn by hand and revised by looking at contact sheets.
+# A line without a role goes on with the one before. All shapes were drawn by hand and revised by looking at contact
+# sheets.
 
 COARSE: dict[str, str] = {
     "fish": """
@@ -54,15 +55,15 @@ COARSE: dict[str, str] = {
         s p 50,8 50,46 68,46 68,8
         s p 80,8 80,56 98,56 98,8""",
     "arrow": """
-        b p -98,-24 10,-24 10,-74 98,0 10,74 10,24 -98,24""",
+        b p -98,-32 6,-32 6,-86 98,0 6,86 6,32 -98,32""",
     "boat": """
         s p -6,-98 6,-98 6,30 -6,30
         b p 12,-92 82,20 12,20
         s p -12,-74 -12,20 -66,20
         b o -96,32/ 96,32/ 66,78 0,86 -66,78""",
     "mushroom": """
-        s o -24,10/ -20,50 -34,92/ 34,92/ 20,50 24,10/
-        b o -98,14/ -84,-44 -40,-84 0,-92 40,-84 84,-44 98,14/
+        s o -36,10/ -30,50 -44,94/ 44,94/ 30,50 36,10/
+        b o -98,20 -94,-20 -70,-66 0,-94 70,-66 94,-20 98,20 50,30 -50,30
         l e -36,-34 15,14
         l e 34,-38 15,14
         l e 0,-66 11,10
@@ -226,7 +227,8 @@ OTHERS: dict[str, str] = {
         s p 60,64 44,78 62,98 78,96
         b e 0,8 82,82
         l e 0,8 62,62
-        i k 5 62,8 57,32 44,52 24,65 0,70 -24,65 -44,52 -57,32 -62,8 -57,-16 -44,-36 -24,-49 0,-54 24,-49 44,-36 57,-16 62,8
+        i k 5 62,8 57,32 44,52 24,65 0,70 -24,65 -44,52 -57,32 -62,8 -57,-16 -44,-36 -24,-49
+        0,-54 24,-49 44,-36 57,-16 62,8
         i k 9 0,8 0,-38
         i k 9 0,8 32,24
         i e 0,8 9,9""",
@@ -301,7 +303,8 @@ TOOLS: dict[str, str] = {
         i n 5 -20,-52 -14,-74 0,-84""",
     "fork": """
         s p -10,0 10,0 13,98 -13,98
-        b p -38,-98 -24,-98 -24,-46 -19,-46 -19,-98 -7,-98 -7,-46 7,-46 7,-98 19,-98 19,-46 24,-46 24,-98 38,-98 38,-20 16,14 -16,14 -38,-20""",
+        b p -38,-98 -24,-98 -24,-46 -19,-46 -19,-98 -7,-98 -7,-46 7,-46 7,-98 19,-98
+        19,-46 24,-46 24,-98 38,-98 38,-20 16,14 -16,14 -38,-20""",
     "ladder": """
         b p -48,-98 -28,-98 -34,98 -58,98
         b p 48,-98 28,-98 34,98 58,98

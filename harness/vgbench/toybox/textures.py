@@ -20,7 +20,18 @@ COARSE = (
 )
 NEUTRAL = ("diamonds", "tartan", "basket", "wood", "pebbles", "dashes", "nested-squares", "lattice")
 NOVEL = (
-    *("pinwheels", "leopard", "herringbone", "crescents", "houndstooth", "bubbles", "stars", "patchwork", "arches", "cubes"),
+    *(
+        "pinwheels",
+        "leopard",
+        "herringbone",
+        "crescents",
+        "houndstooth",
+        "bubbles",
+        "stars",
+        "patchwork",
+        "arches",
+        "cubes",
+    ),
 )
 NAMES: tuple[str, ...] = (*COARSE, *NEUTRAL, *NOVEL)
 NUMBER: dict[str, int] = {name: number for number, name in enumerate(NAMES)}
@@ -52,7 +63,7 @@ def soften(tile: _Bool, width: int) -> NDArray[np.uint8]:
 def _tile(name: str) -> _Bool:
     y, x = np.arange(TILE)[:, None], np.arange(TILE)[None, :]
     y, x = y + 0 * x, x + 0 * y
-    return _PATTERNS[name](x, y)
+    return np.asarray(_PATTERNS[name](x, y))
 
 
 def _local(x: _Int, n: int) -> _Int:
@@ -66,7 +77,7 @@ def _chance(name: str, n: int) -> NDArray[np.float64]:
     seed = 0
     for letter in name.encode():
         seed = (seed * 257 + letter) % (1 << 62)
-    return uniform(words(np.array([seed], np.uint64), n))[0]
+    return np.asarray(uniform(words(np.array([seed], np.uint64), n))[0])
 
 
 def _noise(name: str, n: int) -> NDArray[np.float64]:
@@ -140,20 +151,20 @@ def _honeycomb(x: _Int, y: _Int) -> _Bool:
         v = np.abs((y * 2 + shift * 64) % 128 - 64)
         near.append((u * u + v * v, u))
     (first, u), (second, w) = near
-    return (np.abs(first - second) < 2 * 77 * 5) | (np.where(first < second, u, w) > 43 - 5)
+    return np.asarray((np.abs(first - second) < 2 * 77 * 5) | (np.where(first < second, u, w) > 43 - 5))
 
 
 def _waves(x: _Int, y: _Int) -> _Bool:
     # Parabolic arcs for a sine, 64 cells long, 8 high.
     u = x % 64
     arc = np.where(u < 32, u * (32 - u), -(u - 32) * (64 - u)) // 22
-    return (y + arc) % 32 < 14
+    return np.asarray((y + arc) % 32 < 14)
 
 
 def _tartan(x: _Int, y: _Int) -> _Bool:
     across = (x % 64 < 22) | (x % 64 // 4 == 10)
     down = (y % 64 < 22) | (y % 64 // 4 == 10)
-    return (across & down) | ((across ^ down) & ((x + y) % 8 < 4))
+    return np.asarray((across & down) | ((across ^ down) & ((x + y) % 8 < 4)))
 
 
 def _basket(x: _Int, y: _Int) -> _Bool:
@@ -179,7 +190,15 @@ def _leopard(x: _Int, y: _Int) -> _Bool:
 
 def _bubbles(x: _Int, y: _Int) -> _Bool:
     tone = np.zeros(x.shape, np.bool_)
-    for cx, cy, r in ((28, 30, 26), (88, 24, 18), (104, 80, 24), (52, 92, 20), (12, 84, 12), (66, 58, 9), (120, 120, 9)):
+    for cx, cy, r in (
+        (28, 30, 26),
+        (88, 24, 18),
+        (104, 80, 24),
+        (52, 92, 20),
+        (12, 84, 12),
+        (66, 58, 9),
+        (120, 120, 9),
+    ):
         dx, dy = np.abs(x - cx), np.abs(y - cy)
         dx, dy = np.minimum(dx, TILE - dx), np.minimum(dy, TILE - dy)
         d = dx * dx + dy * dy
@@ -227,7 +246,7 @@ def _arches(x: _Int, y: _Int) -> _Bool:
 def _cubes(x: _Int, y: _Int) -> _Bool:
     u, v = x % 64, y % 64
     top = np.abs(u - 32) + 2 * np.abs(v - 16) < 32
-    return top | ((u < 32) & (2 * v > u + 32) & (2 * v < u + 96) & (v > 16))
+    return np.asarray(top | ((u < 32) & (2 * v > u + 32) & (2 * v < u + 96) & (v > 16)))
 
 
 _PATTERNS = {

@@ -99,12 +99,8 @@ def world(name: str) -> World:
     A world's number permutes what is typical of what. ``coarse`` is the smaller one of the calibration: 16 kinds, each
     with its own texture, 4 backgrounds shared by 4 kinds each. Raises ``ValueError`` for another name.
     """
-    preset, dash, text = name.partition("-")
-    number = int(text) if text.isdecimal() and text == str(int(text)) else 0
-    if preset not in ("full", "coarse") or (dash and (number < 1 or not text.isdecimal())):
-        raise ValueError(f"world {name!r}: it is called full or coarse, or full-N or coarse-N with N = 1, 2, …")
-    is_full = preset == "full"
-    n = kinds.N_TRAINING if is_full else kinds.N_COARSE
+    n, number = kinds.preset(name)
+    is_full = n == kinds.N_TRAINING
     coarse_textures = _shuffled(f"{number}/textures", kinds.N_COARSE)
     neutral = [textures.N_COARSE + i for i in _shuffled(f"{number}/neutral", len(textures.NEUTRAL))]
     scenes = [1 + i for i in _shuffled(f"{number}/backgrounds", len(scenery.BACKGROUNDS) - 1)]
