@@ -7,7 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from vgbench.toybox import digits, random
+from vgbench.toybox import (
+    atlas,
+    digits,
+    downstream,
+    families,
+    kinds,
+    palette,
+    random,
+    scene,
+    scenery,
+    sets,
+    silhouettes,
+    textures,
+    world,
+)
 
 FORBIDDEN = {
     *("sin", "cos", "tan", "arctan", "arctan2", "atan2", "hypot", "exp", "exp2", "log", "log2", "power", "float_power"),
@@ -34,10 +48,25 @@ def inexact(source: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("module", [digits, random])
+MODULES = [
+    *(atlas, digits, downstream, families, kinds, palette, random, scene, scenery, sets, silhouettes, textures, world),
+]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
 def test_module_computes_only_what_is_rounded_exactly(module: object) -> None:
     path = Path(str(getattr(module, "__file__", None)))
     assert inexact(path.read_text()) == []
+
+
+def test_every_module_on_the_way_to_pixels_is_checked() -> None:
+    folder = Path(str(random.__file__)).parent
+    checked = {Path(str(getattr(module, "__file__", None))).name for module in MODULES}
+    assert {path.name for path in folder.glob("*.py")} - checked == {"__init__.py", "allographs.py"}  # text only
+
+
+def test_square_roots_are_allowed() -> None:
+    assert inexact("np.sqrt(x)") == []  # IEEE 754 rounds it exactly, as it does + - × /
 
 
 @pytest.mark.parametrize(
