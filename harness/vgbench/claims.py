@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from vgbench.errors import DiskFull, VgbenchError, is_disk_full
+
 BEAT_SECONDS = 5.0
 STALE_SECONDS = 30.0  # six missed beats: long enough for a busy network file system
 
@@ -60,8 +62,24 @@ class FileClaims:
     _thread: threading.Thread | None = None
 
     def take(self, name: str) -> bool:
+        try:
+            is_taken = self._create(self.folder / name)
+        except OSError as error:
+            if is_disk_full(error):
+                raise DiskFull(str(self.folder)) from error
+            raise VgbenchError(
+                f"cannot write to {self.folder}: {error.strerror}", hint="choose another place with --home"
+            ) from error
+        if is_taken:
+            self._held.add(name)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._beat, daemon=True)
+                self._thread.start()
+        return is_taken
+
+    def _create(self, path: Path) -> bool:
+        """Make a claim's file; one that a dead process left is taken over. False while a live process holds it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / name
         for _ in range(2):
             try:
                 handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
@@ -72,10 +90,6 @@ class FileClaims:
                 continue
             os.write(handle, f"{socket.gethostname()} {os.getpid()}".encode())
             os.close(handle)
-            self._held.add(name)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._beat, daemon=True)
-                self._thread.start()
             return True
         return False
 

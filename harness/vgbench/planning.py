@@ -7,7 +7,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -206,8 +206,7 @@ class PlannedCell:
     @property
     def metrics(self) -> dict[str, Metric]:
         """The task's metrics by id, chance as a number."""
-        chance = None if self.n_classes is None else 1 / self.n_classes
-        return {m.id: replace(m, chance=chance) if m.chance == "1/C" else m for m in self.task.spec.metrics}
+        return {metric.id: metric.of(self.n_classes) for metric in self.task.spec.metrics}
 
 
 @dataclass(frozen=True, slots=True)

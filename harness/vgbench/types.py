@@ -410,6 +410,12 @@ class Metric:
     chance: float | Literal["1/C"] | None = None
     recomputable_from: str = "predictions"
 
+    def of(self, n_classes: int | None) -> Metric:
+        """Return the metric with its chance as a number, or None where the number of classes is not known."""
+        if self.chance != "1/C":
+            return self
+        return replace(self, chance=1 / n_classes if n_classes else None)
+
 
 SeesLevel: TypeAlias = Literal["class names", "k references per class", "full labelled set"]
 SEES: tuple[SeesLevel, ...] = ("class names", "k references per class", "full labelled set")  # from little to much

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ MANY = ["--source", "toybox:micro_batch=4", "--tasks", "digits", "--images-per-c
 
 
 def start(command: Sequence[str], home: Path, run_dir: Path, *more: str) -> subprocess.Popen[str]:
-    """Start a run in a process group of its own."""
+    """Start a run in a process group of its own, which hears Ctrl-C also where a shell runs the tests with ``&``."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     env = {**os.environ, "VGBENCH_HOME": str(home)}
     return subprocess.Popen(
         [sys.executable, "-m", "vgbench.cli", "run", *command, "-o", str(run_dir), *more],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import random
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,16 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import ROOT
 from tests.crash.running import MANY, SMALL, commits, finish, rows, start
-
-from vgbench.claims import NoClaims
-from vgbench.cli import ONE_THREAD
-from vgbench.executors.local import LocalExecutor
-from vgbench.locate import Locator
-from vgbench.planning import Asked, make_plan
-from vgbench.registry import Registry
-from vgbench.runs import carry_out
-from vgbench.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -39,19 +32,21 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_thirty_random_kills(tmp_path: Path, undisturbed: dict[str, tuple[str, int, float]]) -> None:
-    """Ten homes, killed up to three times each at uniform times, then finished."""
+    """As many homes as it takes, each killed up to three times at uniform times, then finished."""
     expected, n_shards, seconds = undisturbed["small"]
     chance = random.Random(30)
     kills = 0
-    for number in range(10):
+    for number in itertools.count():
         home, run_dir = tmp_path / f"home{number}", tmp_path / f"run{number}"
         made = 0
         for _ in range(3):
             process = start(SMALL, home, run_dir)
-            time.sleep(chance.uniform(0.2, seconds))
-            kills += process.poll() is None
-            os.killpg(process.pid, signal.SIGKILL)
+            time.sleep(chance.uniform(0.2, 0.7 * seconds))
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                kills += 1
             process.communicate()
             time.sleep(0.2)  # its workers leave when their pipe closes
             before = commits(home)
@@ -61,7 +56,8 @@ def test_thirty_random_kills(tmp_path: Path, undisturbed: dict[str, tuple[str, i
         after = commits(home)
         assert rows(run_dir) == expected
         assert {path: after[path] for path in before} == before and answer["shards_made"] == n_shards - len(before)
-    assert kills >= 15  # the last of three may find the run finished
+        if kills >= 30:
+            break
 
 
 @pytest.mark.slow
@@ -83,21 +79,47 @@ def test_eight_racing_copies_share_the_work(
     assert not list((home / "claims").iterdir())
 
 
-def test_without_claims_two_copies_are_still_right(
+UNCLAIMED = """
+import sys
+from pathlib import Path
+from tests.crash.running import SMALL
+from vgbench.claims import NoClaims
+from vgbench.cli import ONE_THREAD
+from vgbench.executors.local import LocalExecutor
+from vgbench.locate import Locator
+from vgbench.planning import Asked, make_plan
+from vgbench.registry import Registry
+from vgbench.runs import carry_out
+from vgbench.store import Store
+
+home, run_dir, path = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+registry = Registry()
+plan = make_plan(Asked(SMALL[1:3], [SMALL[4]], {"images_per_class": [SMALL[6]]}), registry, Store(home), Locator())
+executor = LocalExecutor(2, {"PATH": path, **ONE_THREAD}, run_dir / "logs")
+outcome = carry_out(plan, registry, store=Store(home), executor=executor, run_dir=run_dir, claims=NoClaims())
+print(outcome.shards_made)
+"""
+
+
+@pytest.mark.slow
+def test_without_claims_racing_copies_are_still_right(
     tmp_path: Path, undisturbed: dict[str, tuple[str, int, float]]
 ) -> None:
-    """One copy on the command line, one in this process whose claims do nothing."""
-    expected, _, _ = undisturbed["small"]
+    """Four copies whose claims do nothing: they make much of it several times, and the first commit wins."""
+    expected, n_shards, _ = undisturbed["small"]
     home = tmp_path / "home"
-    other = start(SMALL, home, tmp_path / "run0")
-    registry = Registry()
-    asked = Asked(SMALL[1:3], [SMALL[4]], {"images_per_class": [SMALL[6]]})
-    plan = make_plan(asked, registry, Store(home), Locator())
-    executor = LocalExecutor(2, {"PATH": os.environ["PATH"], **ONE_THREAD}, tmp_path / "logs")
-    carry_out(plan, registry, store=Store(home), executor=executor, run_dir=tmp_path / "run1", claims=NoClaims())
-    _, err = other.communicate(timeout=200)
-    assert other.returncode == 0, err
-    assert rows(tmp_path / "run0") == rows(tmp_path / "run1") == expected
+    copies = []
+    for i in range(4):
+        command = [sys.executable, "-c", UNCLAIMED, str(home), str(tmp_path / f"run{i}"), os.environ["PATH"]]
+        copies.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT))
+    made = 0
+    for i, copy in enumerate(copies):
+        out, err = copy.communicate(timeout=280)
+        assert copy.returncode == 0, err
+        assert rows(tmp_path / f"run{i}") == expected
+        made += int(out)
+    assert made > 1.2 * n_shards, "they did not race"
+    assert len(commits(home)) == n_shards and not list((home / "tmp").iterdir())
 
 
 def test_claim_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
@@ -114,13 +136,14 @@ def test_claim_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_at_five_moments_each(
-    tmp_path: Path, undisturbed: dict[str, tuple[str, int, float]], sig: signal.Signals
+@pytest.mark.parametrize(("sig", "moments"), [(signal.SIGINT, 10), (signal.SIGTERM, 3)])
+def test_interrupted_run_leaves_soon_and_says_how_to_go_on(
+    tmp_path: Path, undisturbed: dict[str, tuple[str, int, float]], sig: signal.Signals, moments: int
 ) -> None:
     expected, _, seconds = undisturbed["small"]
     chance = random.Random(int(sig))
-    for number in range(5):
+    stopped = 0
+    for number in range(moments):
         home, run_dir = tmp_path / f"home{number}", tmp_path / f"run{number}"
         process = start(SMALL, home, run_dir)
         assert process.stderr is not None
@@ -134,9 +157,11 @@ def test_interrupted_at_five_moments_each(
             assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[sig]
             assert "the same command goes on from here" in err and "vgbench run --source original" in err
             assert "Traceback" not in err
+            stopped += 1
         assert not list((home / "tmp").iterdir()) and not list((home / "claims").iterdir())
         finish(SMALL, home, run_dir)
         assert rows(run_dir) == expected
+    assert stopped > moments / 2
 
 
 def test_second_interrupt_leaves_at_once(tmp_path: Path) -> None:
@@ -152,16 +177,16 @@ def test_second_interrupt_leaves_at_once(tmp_path: Path) -> None:
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
-    assert process.returncode == 130 and time.monotonic() - begun < 2.5
+    assert process.returncode == 130 and time.monotonic() - begun < 5
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MB; skipped, and in CI failed, where mounting is refused."""
+    """A file system of 16 MB; where mounting is refused the file size limit below stands for it."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
     )
     if mounted.returncode != 0:
         pytest.skip(f"no tmpfs here ({mounted.stderr.strip()}): the file size limit below stands for it")
@@ -172,21 +197,23 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_full_disk_stops_cleanly_and_goes_on_with_room(
     tmp_path: Path, small_disk: Path, undisturbed: dict[str, tuple[str, int, float]]
 ) -> None:
-    expected, _, _ = undisturbed["small"]
+    """Somebody else fills the disk up while the run is under way."""
+    expected, n_shards, _ = undisturbed["small"]
     home = small_disk / "home"
-    (small_disk / "ballast").write_bytes(bytes(1_500_000))
     process = start(SMALL, home, tmp_path / "run")
+    assert process.stderr is not None
+    next(line for line in process.stderr if " made " in line)
+    with contextlib.suppress(OSError), (small_disk / "ballast").open("wb", buffering=0) as ballast:
+        while True:
+            ballast.write(bytes(100_000))
     _, err = process.communicate(timeout=200)
-    assert process.returncode in (1, 2) and "Traceback" not in err
-    assert "no space left" in err or "would write about" in err
+    assert process.returncode == 1 and "no space left" in err and "the same command" in err
+    assert "Traceback" not in err
     finished = commits(home)
+    assert 0 < len(finished) < n_shards and not list((home / "tmp").iterdir())
     (small_disk / "ballast").unlink()
-    moved = tmp_path / "home"  # a larger disk: what was finished is used there
-    if home.exists():
-        shutil.copytree(home, moved)
-    answer = finish(SMALL, moved, tmp_path / "run")
-    assert rows(tmp_path / "run") == expected
-    assert answer["shards_made"] == undisturbed["small"][1] - len(finished)
+    answer = finish(SMALL, home, tmp_path / "run")
+    assert rows(tmp_path / "run") == expected and answer["shards_made"] == n_shards - len(finished)
 
 
 def test_file_size_limit_is_a_full_disk(tmp_path: Path, undisturbed: dict[str, tuple[str, int, float]]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.conftest import Answer
 from tests.docs.blocks import DOCUMENTS, ROOT, Block, Command, blocks
+from tests.sources.drawn import NAMES, digit_members, digit_rows, write_parquet, write_tar
 
 from vgbench.testing.forms import export
 
@@ -49,12 +50,28 @@ class World:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the reader's own files: two image folders, their exports in other formats, a checkpoint."""
+    """Make the reader's own files: image folders, Parquet, tars, a saved data set, a checkpoint."""
     data = tmp_path_factory.mktemp("data")
     for name, slant in (("train", 0.5), ("test", 1.5), ("mine", 2.0)):  # copies of test images are left out
         export(data / f"of-{name}", "folder", slant=slant).rename(data / name)
     subprocess.run([sys.executable, "-c", CHECKPOINT, str(data / "my.pth")], check=True)
+    rows = [{"img": row["image"], "what": NAMES[row["label"]]} for row in digit_rows(n=4)]
+    write_parquet(data / "mine.parquet", rows)
+    members = digit_members(n=4)
+    for part in range(4):
+        write_tar(data / f"train-{part:03d}.tar", members[part * len(members) // 4 : (part + 1) * len(members) // 4])
+    save_to_disk(data / "saved")
     return data
+
+
+def save_to_disk(folder: Path) -> None:
+    """Write what Hugging Face ``datasets`` writes: a dictionary of splits with an image and a label column."""
+    import datasets
+
+    rows = digit_rows(n=4)
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=NAMES)})
+    columns = {name: [row[name] for row in rows] for name in ("image", "label")}
+    datasets.DatasetDict({"train": datasets.Dataset.from_dict(columns, features=features)}).save_to_disk(str(folder))
 
 
 @pytest.fixture(scope="session")

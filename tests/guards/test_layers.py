@@ -16,7 +16,7 @@ from tests.guards.product import ROOT, copy_product, python_path
 PLANTED = [
     ("houses", "plugins/vgbench_plugins/files/__init__.py", "import vgbench_tasks.digits"),
     ("houses", "tasks/vgbench_tasks/probes/__init__.py", "import vgbench_leaderboard"),
-    ("houses", "harness/vgbench/registry.py", "import vgbench_plugins.files"),
+    ("houses", "harness/vgbench/cli.py", "import vgbench_plugins.files"),
     ("core", "harness/vgbench/store.py", "from vgbench import planning"),
     ("core", "harness/vgbench/planning.py", "from vgbench import execute"),
     ("workers", "harness/vgbench/worker.py", "from vgbench import store"),

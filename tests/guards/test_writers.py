@@ -13,6 +13,7 @@ from tests.guards.product import ROOT, Module, copy_product, modules
 # whose work is writing: why
 MODULES = {
     "vgbench/store.py": "commits, and puts whole files and folders in place",
+    "vgbench/claims.py": "who makes what: advisory files that no result depends on",
     "vgbench/formats.py": "what is exported, below a staging folder of store.whole_folder",
     "vgbench/conformance/bench.py": "the throw-away home in which a plugin is tried, removed with its bench",
 }

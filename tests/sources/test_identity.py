@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -184,6 +183,17 @@ def test_damaged_lock_file_is_named(tmp_path: Path) -> None:
         locate.read_lock(tmp_path)
 
 
+# The kernel counts a child's peak from the fork on, with its parent's memory; VmHWM begins anew at exec.
+PEAK = """
+import sys
+from pathlib import Path
+from vgbench.cli import main
+code = main(sys.argv[1:])
+print(next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line).split()[1])
+sys.exit(code)
+"""
+
+
 @pytest.mark.slow
 def test_plan_of_200_000_files_is_quick_and_small(tmp_path: Path) -> None:
     for digit in range(10):
@@ -191,12 +201,12 @@ def test_plan_of_200_000_files_is_quick_and_small(tmp_path: Path) -> None:
         for i in range(20_000):
             (tmp_path / "many" / f"digit-{digit}" / f"{i:05d}.png").write_bytes(b"%d/%d" % (digit, i))
     env = {**os.environ, "VGBENCH_HOME": str(tmp_path / "home")}
-    command = [sys.executable, "-m", "vgbench.cli", "plan", "--source", f"folder:{tmp_path}/many", "--tasks", "digits"]
-    seconds = []
+    command = [sys.executable, "-c", PEAK, "plan", "--source", f"folder:{tmp_path}/many", "--tasks", "digits"]
+    seconds, megabytes = [], []
     for _ in range(4):
         start = time.monotonic()
-        subprocess.run(command, check=True, capture_output=True, env=env)
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
         seconds.append(time.monotonic() - start)
-    megabytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        megabytes.append(int(done.stdout.split()[-1]) / 1024)
     assert min(seconds[1:]) < 5, seconds  # the best of three: other tests may run beside this one
-    assert megabytes < 500
+    assert max(megabytes) < 500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,8 +189,13 @@ def _ancestors(commits: list[Commit], shards: dict[str, list[Commit]]) -> set[st
 
 
 def _leftovers(store: Store) -> list[Path]:
-    """Return what killed processes left: staging and scratch folders."""
-    return [path for folder in ("tmp", "scratch") for path in (store.home / folder).glob("*")]
+    """Return what killed processes left: staging and scratch folders that no claim's holder may be working in."""
+    holders: dict[str, str] = {}
+    for path in store.home.glob("claims/*"):
+        with contextlib.suppress(FileNotFoundError):  # given back just now
+            holders[path.name] = "-".join(path.read_text().split())
+    staging = [p for p in store.home.glob("tmp/*") if not any(f"-{holder}-" in p.name for holder in holders.values())]
+    return staging + [path for path in store.home.glob("scratch/*") if path.name not in holders]
 
 
 def _bytes(commit: Commit) -> int:

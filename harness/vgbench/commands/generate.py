@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgbench import mixture
-from vgbench.commands.imageset import WantedImages, add_arguments, artifact, image_set, make
+from vgbench.commands.imageset import WantedImages, add_arguments, artifact, image_set
+from vgbench.commands.making import make
 from vgbench.commands.output import write, write_json
 from vgbench.errors import UsageError
 from vgbench.types import Option
@@ -43,7 +44,14 @@ def call(args: argparse.Namespace, context: Context) -> int:
     from vgbench.images import ImageSet
     from vgbench.store import Store, whole_folder
 
-    made = make(args, context, [wanted.images.index, *wanted.images.members])
+    made = make(
+        [wanted.images.index, *wanted.images.members],
+        context,
+        workers=args.workers,
+        device=args.device,
+        offline=args.offline,
+        quiet=args.json,
+    )
     store = Store(context.home)
     found = ImageSet.open(artifact(wanted.images, store))
     about = _about(wanted, store.commit_of(wanted.images.index.digest), args, n, context.registry)

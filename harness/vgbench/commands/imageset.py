@@ -1,18 +1,17 @@
-"""What ``preview`` and ``generate`` share: a source, the classes asked of it, and making images without a task."""
+"""What ``preview`` and ``generate`` share: a source, and the classes asked of it."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vgbench import stages
 from vgbench.commands.output import note
-from vgbench.errors import StepFailed, UsageError, unknown
+from vgbench.errors import UsageError, unknown
 from vgbench.locate import Locator
-from vgbench.planning import Builder, plan_nodes, shard_count
+from vgbench.planning import Builder, shard_count
 from vgbench.registry import Chosen, parse_class_list
 from vgbench.store import Store
 from vgbench.types import Artifact, ClassList, DataRequest, Graph, Head, Images, Node, SourceSpec, TaskSpec
@@ -113,30 +112,6 @@ def classes_of(text: str, g: Graph) -> ClassList:
         if asked.count(class_id) > 1:
             raise UsageError(f"{text}: class {class_id!r} stands twice")
     return ClassList(text, classes.version, tuple(by_id[class_id] for class_id in asked))
-
-
-def make(args: argparse.Namespace, context: Context, targets: Sequence[Node | Head]) -> int:
-    """Make what the targets miss; return the number of images made. ``StepFailed`` says what went wrong."""
-    store = Store(context.home)
-    plan = plan_nodes(targets, store)
-    if not any(planned.missing for planned in plan.nodes.values()):
-        return 0
-    from vgbench.commands.progress import Display
-    from vgbench.execute import Run
-    from vgbench.executors.local import LocalExecutor, machine
-
-    device, devices = machine(args.device)
-    environment = {**context.environment, **({"HF_HUB_OFFLINE": "1"} if args.offline else {})}
-    logs = store.staging("logs")
-    display = Display(plan, quiet=args.json)
-    run = Run(plan, store, LocalExecutor(args.workers or devices, environment, logs, device), on_event=display.event)
-    with display:
-        run.finish()
-    for failure in dict.fromkeys(run.failures.values()):
-        what = f"{failure}\n{failure.traceback}" if context.debug else str(failure)
-        raise StepFailed(what, hint=f"worker logs: {logs}; --debug shows the traceback; the same command tries again")
-    store.discard(logs)
-    return int(plan.totals()["images_to_make"])
 
 
 def artifact(images: Images, store: Store) -> Artifact:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgbench import mixture
-from vgbench.commands.imageset import add_arguments, image_set, make
+from vgbench.commands.imageset import add_arguments, image_set
+from vgbench.commands.making import make
 from vgbench.commands.output import write, write_json
 from vgbench.errors import UsageError
 
@@ -47,7 +48,7 @@ def call(args: argparse.Namespace, context: Context) -> int:
     cut = {"classes": wanted.left_out, "columns": args.images - n}
     title = _title(wanted.source, context.registry)
     node = stages.sheet(wanted.g, wanted.images, images_per_class=n, title=title, cut=cut)
-    made = make(args, context, [node])
+    made = make([node], context, workers=args.workers, device=args.device, offline=args.offline, quiet=args.json)
     folder = Store(context.home).use(node.digest)
     copy_file(folder / "sheet.png", sheet)
     summary: dict[str, Any] = json.loads((folder / "sheet.json").read_text())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vgbench.commands.output import note, write, write_columns, write_json
 from vgbench.commands.usertables import derived, derived_or_refused, refuse_other_samples, refuse_unknown, usual
-from vgbench.errors import StepFailed, UsageError
+from vgbench.errors import UsageError
 
 if TYPE_CHECKING:
     from vgbench.commands import Context
@@ -49,7 +49,8 @@ def call(args: argparse.Namespace, context: Context) -> int:
     refuse_other_samples(predictions["sample_id"], labels["sample_id"], named)
     if class_ids is None and spec.predictions_table is None and "class_id" in labels:
         refuse_unknown(predictions["prediction"], sorted(set(labels["class_id"])), args.predictions)
-    n_classes = None if class_ids is None else len(class_ids)
+    known = class_ids if class_ids is not None else set(labels.get("class_id", ()))
+    n_classes = len(known) or None
     answer = _score(task, predictions, labels, args.predictions, named, n_classes=n_classes, per_class=args.per_class)
     if args.json:
         write_json(answer.model_dump(mode="json", by_alias=True))
@@ -69,7 +70,7 @@ def _score(
     per_class: bool,
 ) -> ScoreAnswer:
     """Score aligned tables; the scorer's options are the task's, and the number of its classes."""
-    from dataclasses import asdict, replace
+    from dataclasses import asdict
 
     from vgbench.commands.answers import ClassValue, ScoreAnswer
     from vgbench.results import metric_values
@@ -83,8 +84,7 @@ def _score(
             f"the scorer of {task.spec.name} needs the column {error}, which neither table has",
             hint="a task names such columns by predictions_table and labels_table",
         ) from error
-    chance = 1 / n_classes if n_classes else None
-    declared = {m.id: replace(m, chance=chance) if m.chance == "1/C" else m for m in task.spec.metrics}
+    declared = {metric.id: metric.of(n_classes) for metric in task.spec.metrics}
     classes = [ClassValue(class_id=c, n=n, value=value) for c, n, value in scored.per_class]
     return ScoreAnswer(
         task=task.spec.name,
@@ -144,26 +144,15 @@ def _labels(
 
 def _declared_labels(task: Chosen[TaskSpec], context: Context) -> Columns:
     """Read the labels that the task is scored against: the data set's own node, made once through the store."""
-    import tempfile
-
-    from vgbench.execute import Run
-    from vgbench.executors.local import LocalExecutor
+    from vgbench.commands.making import make
     from vgbench.images import LABELS_FILE, read_table
     from vgbench.locate import Locator
-    from vgbench.planning import Builder, plan_nodes
+    from vgbench.planning import Builder
     from vgbench.steps.score import columns_of
     from vgbench.store import Store
 
     assert task.spec.labels is not None
-    name, split = task.spec.labels
+    node = Builder(context.registry, Locator(context.home, note), {}).dataset(*task.spec.labels).labels
+    make([node], context, quiet=True)
     store = Store(context.home)
-    node = Builder(context.registry, Locator(context.home, note), {}).dataset(name, split).labels
-    if not store.has(node.digest):
-        with tempfile.TemporaryDirectory() as logs:
-            run = Run(plan_nodes([node], store), store, LocalExecutor(1, context.environment, Path(logs)))
-            run.finish()
-        for failure in run.failures.values():
-            if context.debug:
-                note(failure.traceback)
-            raise StepFailed(f"the labels of {name}:{split} could not be read: {failure}")
     return columns_of(read_table(store.use(node.digest) / LABELS_FILE))
