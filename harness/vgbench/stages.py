@@ -96,8 +96,11 @@ def labelled(g: Graph, dataset: Dataset, classes: ClassList) -> Images:
     return Images(index, (dataset.images,), classes)
 
 
-def pack(g: Graph, images: Images, *, store_px: int, labelled: bool = True) -> Node:
-    """Make the training copy of an image set; with ``labelled=False`` what a test set's images travel as."""
+def pack(g: Graph, images: Images | Node, *, store_px: int, labelled: bool = True) -> Node:
+    """Make the training copy of an image set; with ``labelled=False`` what a test set's images travel as.
+
+    A data set's images without labels are such a set.
+    """
     return g.node(PACK, inputs={"images": images}, params={"store_px": store_px, "labelled": labelled})
 
 
@@ -136,6 +139,7 @@ def backbone(
     subject: Node | Backbone,
     *,
     arch: str,
+    arch_args: Mapping[str, Any] | None = None,
     n_classes: int,
     recipe: Part,
     samples_seen: int,
@@ -149,7 +153,7 @@ def backbone(
         return subject
     params = {
         "arch": arch,
-        "arch_args": {},
+        "arch_args": dict(arch_args or {}),
         "n_classes": n_classes,
         "recipe": recipe,
         "samples_seen": samples_seen,
@@ -176,32 +180,28 @@ def categorised(g: Graph, predictions: Node, categories: Categories, *, rule: Li
 
 def answered(
     g: Graph,
-    network: Backbone,
-    images: Node,
+    answers: Node,
     labels: Node,
     *,
-    head: ClassList,
     scorer: Part,
-    recipe: Part,
     categories: Categories | None = None,
     rule: Literal["mean", "top1"] = "top1",
-    untrained: Backbone | None = None,
+    untrained: Node | None = None,
 ) -> Scores:
-    """Let a network's own head answer for a test's training copy, in coarser categories where there are some; score it.
+    """Score answers to a test, in coarser categories where there are some.
 
-    ``head``: the classes that the network was trained on. ``untrained``, the same network's initialisation, is the
-    control ``random_init``, and the floor: a bias scorer gives no value to a network that answers no better.
+    ``untrained``: the answers of the same network's initialisation, the control ``random_init`` and the floor: a bias
+    scorer gives no value to a network that answers no better.
     """
 
-    def answers(of: Backbone) -> Node:
-        found = predict(g, of, images, head, recipe=recipe)
+    def in_categories(found: Node) -> Node:
         return found if categories is None else categorised(g, found, categories, rule=rule)
 
     if untrained is None:
-        return Scores(score(g, answers(network), labels, scorer=scorer))
-    floor = answers(untrained)
+        return Scores(score(g, in_categories(answers), labels, scorer=scorer))
+    floor = in_categories(untrained)
     return Scores(
-        score(g, answers(network), labels, scorer=scorer, random_init=floor),
+        score(g, in_categories(answers), labels, scorer=scorer, random_init=floor),
         {"random_init": score(g, floor, labels, scorer=scorer)},
     )
 

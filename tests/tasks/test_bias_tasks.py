@@ -17,8 +17,7 @@ from vgbench.cli import main
 from vgbench.locate import Locator
 from vgbench.planning import Builder
 from vgbench.registry import Registry
-from vgbench.stages import PREDICT
-from vgbench.types import Backbone, ClassEntry, ClassList, Node, Part, StepRef
+from vgbench.types import Node, StepRef
 from vgbench_tasks import background_gap, cue_conflict, focus
 from vgbench_tasks.background_gap.categories import CATEGORIES as NINE
 from vgbench_tasks.cue_conflict.categories import CATEGORIES as SIXTEEN
@@ -266,25 +265,14 @@ def test_run_is_blocked_and_says_what_it_lacks(
 )
 def test_graph_scores_a_network_in_categories_above_its_initialisation(task: Any, found: Any, rule: str) -> None:
     g = Builder(Registry(), Locator(), {})
-    images, labels, network, untrained = (g.node(StepRef("vgbench.any", "1", ""), params={"of": i}) for i in range(4))
-    head = ClassList("imagenet", "1", tuple(ClassEntry(str(i), str(i)) for i in range(1000)))
-    recipe = Part("recipe", "r", "1", values={"dtype": "float32", "threads": 1})
-    scores = task.scores(
-        g,
-        Backbone(network),
-        images,
-        labels,
-        head=head,
-        recipe=recipe,
-        categories=found,
-        untrained=Backbone(untrained),
-    )
+    given, labels, untrained = (g.node(StepRef("vgbench.any", "1", ""), params={"of": i}) for i in range(3))
+    scores = task.scores(g, given, labels, categories=found, untrained=untrained)
     answers, floor = (dict(scores.score.inputs)[name] for name in ("predictions", "random_init"))
     assert (
         isinstance(answers, Node) and answers.param["rule"] == rule and len(answers.param["categories"]) == len(found)
     )
     assert dict(scores.controls["random_init"].inputs) == {"predictions": floor, "labels": labels}
-    assert [node.step for node in answers.walk()].count(PREDICT) == 1
+    assert dict(answers.inputs) == {"predictions": given}
     assert scores.score.param["scorer"]["values"] == {"n_classes": task.N_CLASSES}
     assert [node for node in answers.walk() if node == labels] == []
 

@@ -49,3 +49,12 @@ def background_metrics(n_classes: int, *, guessed: bool = True) -> tuple[Metric,
         Metric("accuracy_same", chance=chance),
         Metric("accuracy_rand", chance=chance),
     )
+
+
+CHANGED_FACTORS = ("texture", "background", "context", "colour")
+
+
+def flip_metrics() -> tuple[Metric, ...]:
+    """Return what ``flips`` reports."""
+    found = (Metric(f"flip_{factor}", higher_is_better=False) for factor in CHANGED_FACTORS)
+    return (Metric("top1", chance="1/C"), *found)

@@ -10,7 +10,6 @@ from typing import Any
 
 from vgbench import (
     Backbone,
-    ClassList,
     ClassListSpec,
     DataRequest,
     DatasetSpec,
@@ -27,6 +26,7 @@ from vgbench import (
 )
 from vgbench.locate import READ_COPY_IMAGES, READ_COPY_LABELS
 from vgbench.metrics.declared import texture_metrics
+from vgbench_tasks.cue_conflict import twin
 from vgbench_tasks.imagenet import FLOOR, no_backbone
 
 NAME = "cue-conflict"
@@ -37,34 +37,20 @@ SCORER = Part("scorer", NAME, "1", "vgbench.metrics.bias:cue_conflict", {"n_clas
 
 def scores(
     g: Graph,
-    network: Backbone,
-    images: Node,
+    answers: Node,
     labels: Node,
     *,
-    head: ClassList,
-    recipe: Part,
     scorer: Part = SCORER,
     categories: stages.Categories | None = None,
-    untrained: Backbone | None = None,
+    untrained: Node | None = None,
 ) -> Scores:
-    """Let a network name shape or texture: the category of the highest mean member probability.
+    """Let answers name shape or texture: the category of the highest mean member probability.
 
-    ``images`` is the test's training copy, ``labels`` has the scorer's columns (``shape``, ``texture``).
-    ``head``: the classes the network was trained on; ``categories``: which of them count as which of the labels'
-    (None: they are the same). ``untrained``: the initialisation, as floor and control.
+    ``answers`` are a network's predictions for the test; ``labels`` has the scorer's columns (``shape``, ``texture``).
+    ``categories``: which of the network's classes count as which of the labels' (None: they are the same).
+    ``untrained``: the answers of its initialisation, as floor and control.
     """
-    return stages.answered(
-        g,
-        network,
-        images,
-        labels,
-        head=head,
-        scorer=scorer,
-        recipe=recipe,
-        categories=categories,
-        rule="mean",
-        untrained=untrained,
-    )
+    return stages.answered(g, answers, labels, scorer=scorer, categories=categories, rule="mean", untrained=untrained)
 
 
 def request(g: Graph, options: Mapping[str, Any]) -> DataRequest:
@@ -93,6 +79,7 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
         citation="Geirhos et al., ICLR 2019 (arXiv 1811.12231)",
         labels_table=UserTable((("shape", "texture"), ()), "vgbench_tasks.cue_conflict.tables:labels"),
     )
+    yield twin.TASK
 
 
 @hookimpl

@@ -11,7 +11,6 @@ from typing import Any
 
 from vgbench import (
     Backbone,
-    ClassList,
     ClassListSpec,
     DataRequest,
     DatasetSpec,
@@ -28,6 +27,7 @@ from vgbench import (
 )
 from vgbench.locate import READ_COPY_IMAGES, READ_COPY_LABELS
 from vgbench.metrics.declared import context_metrics
+from vgbench_tasks.focus import twin
 from vgbench_tasks.imagenet import FLOOR, no_backbone
 
 NAME = "focus"
@@ -40,34 +40,21 @@ SCORER = Part("scorer", NAME, "1", "vgbench.metrics.bias:context_bias", {"n_clas
 
 def scores(
     g: Graph,
-    network: Backbone,
-    images: Node,
+    answers: Node,
     labels: Node,
     *,
-    head: ClassList,
-    recipe: Part,
     scorer: Part = SCORER,
     categories: stages.Categories | None = None,
-    untrained: Backbone | None = None,
+    untrained: Node | None = None,
 ) -> Scores:
-    """Let a network name objects in their contexts: the category of its top class.
+    """Let answers name objects in their contexts: the category of the top class.
 
-    ``images`` is the test's training copy, ``labels`` has the scorer's columns (``class_id``, and ``n_uncommon`` or
-    ``uncommon_…``). ``head``: the classes the network was trained on; ``categories``: which of them
-    count as which of the labels' (None: they are the same). ``untrained``: the initialisation, as floor and control.
+    ``answers`` are a network's predictions for the test; ``labels`` has the scorer's columns
+    (``class_id``, and ``n_uncommon`` or ``uncommon_…``).
+    ``categories``: which of the network's classes count as which of the labels' (None: they are the same).
+    ``untrained``: the answers of its initialisation, as floor and control.
     """
-    return stages.answered(
-        g,
-        network,
-        images,
-        labels,
-        head=head,
-        scorer=scorer,
-        recipe=recipe,
-        categories=categories,
-        rule="top1",
-        untrained=untrained,
-    )
+    return stages.answered(g, answers, labels, scorer=scorer, categories=categories, rule="top1", untrained=untrained)
 
 
 def request(g: Graph, options: Mapping[str, Any]) -> DataRequest:
@@ -106,6 +93,7 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
             "vgbench_tasks.focus.tables:labels",
         ),
     )
+    yield twin.TASK
 
 
 @hookimpl

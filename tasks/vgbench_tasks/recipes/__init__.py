@@ -41,7 +41,46 @@ DIGITS_SMALL = Part(
     summary="200 steps of AdamW for a small network on 32 px digits; chosen on real training digits only",
 )
 
+# Ours: chosen on the unbiased validation images of Toybox alone, before any biased source was trained on. Optimiser,
+# schedule, weight decay, label smoothing and EMA as above; mean and std are round numbers near those of Toybox's images.
+_TOYBOX = {
+    "batch": 64,
+    "micro_batch": 64,
+    "in_chans": 3,
+    "mean": [0.45, 0.45, 0.45],
+    "std": [0.25, 0.25, 0.25],
+    "interpolation": "bicubic",
+    "lr": 4e-3,
+    "min_lr": 1e-6,
+    "weight_decay": 0.05,
+    "betas": [0.9, 0.999],
+    "warmup_fraction": 0.1,
+    "label_smoothing": 0.1,
+    "ema_horizon": 0.1332,
+    "drop_path": 0.0,
+    "dtype": "float32",
+    "threads": 1,
+    "shift_px": 4,
+    "flip": True,
+}
+TOYBOX = Part(
+    "recipe",
+    "toybox",
+    "1",
+    values={**_TOYBOX, "samples_seen": 320_000, "input_px": 64},
+    summary="5,000 steps of AdamW at 64 px: 8 epochs of 40,000 images; some 5 minutes on one core",
+)
+TOYBOX_SMALL = Part(
+    "recipe",
+    "toybox-small",
+    "1",
+    values={**_TOYBOX, "samples_seen": 38_400, "input_px": 48},
+    summary="600 steps of AdamW at 48 px: 8 epochs of 4,800 images; the calibration's, some 20 s on one core",
+)
+
 
 @hookimpl
 def vgbench_offer_parts() -> Iterable[Part]:
     yield DIGITS_SMALL
+    yield TOYBOX
+    yield TOYBOX_SMALL

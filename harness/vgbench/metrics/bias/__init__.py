@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from vgbench.metrics.bias.backgrounds import background_gap
 from vgbench.metrics.bias.contexts import context_bias
+from vgbench.metrics.bias.flips import flips
 from vgbench.metrics.bias.floor import reason_at_floor
 from vgbench.metrics.bias.textures import cue_conflict
 
-__all__ = ["background_gap", "context_bias", "cue_conflict", "reason_at_floor"]
+__all__ = ["background_gap", "context_bias", "cue_conflict", "flips", "reason_at_floor"]

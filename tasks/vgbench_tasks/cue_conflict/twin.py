@@ -1,0 +1,47 @@
+"""Cue conflict on Toybox: the shape of one coarse kind in the typical texture of another, and pairs for the gap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vgbench import Backbone, Graph, Images, Option, Part, Scores, TaskSpec, stages
+from vgbench.metrics.declared import texture_metrics
+from vgbench.toybox import kinds
+from vgbench_tasks.datasets.toybox import classes_of, drawn
+from vgbench_tasks.pretrained.learner import OPTIONS, learner, request
+
+SCORER = Part("scorer", "cue-conflict", "1", "vgbench.metrics.bias:cue_conflict", {"n_classes": kinds.N_COARSE})
+
+
+def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> Scores:
+    """Let the taught network choose among the 16 coarse kinds, whatever other kinds its head has."""
+    from vgbench_tasks.cue_conflict import scores
+
+    test = drawn(g, "cue-conflict", options, n=options["n_test"])
+    taught = learner(g, subject, options)
+    return scores(
+        g,
+        taught.answers(test.images),
+        test.labels,
+        scorer=SCORER,
+        categories=_coarse(g, options),
+        untrained=taught.untrained(test.images) if taught.untrained else None,
+    )
+
+
+def _coarse(g: Graph, options: Mapping[str, Any]) -> stages.Categories:
+    coarse = set(kinds.NAMES[: kinds.N_COARSE])
+    return [(name, (position,)) for position, name in enumerate(classes_of(g, options).ids) if name in coarse]
+
+
+TASK = TaskSpec(
+    name="toybox/cue-conflict",
+    version="1",
+    summary="does a network pre-trained on the source go by shape or by texture? (Toybox)",
+    request=request,
+    graph=graph,
+    metrics=texture_metrics(kinds.N_COARSE, gap=True),
+    scorer=SCORER.entry,
+    options=(*OPTIONS, Option("n_test", "int", 2_000, "trials, and pairs for the texture gap", minimum=1)),
+)

@@ -1,0 +1,34 @@
+"""Toybox's test sets as data sets: images and labels drawn apart, by name, world, size and number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vgbench import ClassList, Dataset, Graph, Option, Rate, StepRef, UsageError
+from vgbench.toybox import kinds
+
+DRAW = StepRef("vgbench.draw_test", "1", "vgbench_tasks.datasets.toybox_draw:images", rate=Rate(400, 9_500))
+TRUTH = StepRef("vgbench.draw_truth", "1", "vgbench_tasks.datasets.toybox_draw:labels", rate=Rate(20_000, 50))
+
+# What every task on Toybox has: which world, and how large its images are.
+WORLD = Option("world", "str", "full", "full (40 kinds) or coarse (16); full-N, coarse-N: other pairings")
+SIZE_PX = Option("size_px", "int", 64, "side of the test images", choices=(32, 48, 64))
+
+
+def drawn(g: Graph, name: str, options: Mapping[str, Any], *, n: int) -> Dataset:
+    """Return ``n`` test cases of a set (``vgbench_tasks.datasets.toybox_draw.SETS``, or ``downstream/NAME/SPLIT``).
+
+    A case of a paired set is several images. No source draws one of them: their seeds are of splits of their own.
+    """
+    params = {"set": name, "world": options["world"], "n": n}
+    return Dataset(g.node(DRAW, params={**params, "size_px": options["size_px"]}), g.node(TRUTH, params=params))
+
+
+def classes_of(g: Graph, options: Mapping[str, Any]) -> ClassList:
+    """Return the kinds of the options' world as a class list."""
+    try:
+        n_kinds, _ = kinds.preset(options["world"])
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return g.class_list(f"toybox{n_kinds}")

@@ -1,0 +1,40 @@
+"""Interventions: how often does a network change its answer when one factor of the image alone is changed?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vgbench import Backbone, Graph, Images, Option, Part, Scores, TaskSpec, hookimpl, stages
+from vgbench.metrics.declared import flip_metrics
+from vgbench_tasks.datasets.toybox import drawn
+from vgbench_tasks.pretrained.learner import OPTIONS, learner, request
+
+SCORER = Part("scorer", "flips", "1", "vgbench.metrics.bias:flips")
+
+
+def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> Scores:
+    """Let the taught network name unbiased images, and the same with another texture, background, context, colour."""
+    test = drawn(g, "interventions", options, n=options["n_test"])
+    taught = learner(g, subject, options)
+    return stages.answered(
+        g,
+        taught.answers(test.images),
+        test.labels,
+        scorer=SCORER,
+        untrained=taught.untrained(test.images) if taught.untrained else None,
+    )
+
+
+@hookimpl
+def vgbench_offer_tasks() -> Iterable[TaskSpec]:
+    yield TaskSpec(
+        name="toybox/interventions",
+        version="1",
+        summary="how often do answers flip when one factor alone is changed? (Toybox)",
+        request=request,
+        graph=graph,
+        metrics=flip_metrics(),
+        scorer=SCORER.entry,
+        options=(*OPTIONS, Option("n_test", "int", 2_000, "unbiased images, each changed in four ways", minimum=1)),
+    )

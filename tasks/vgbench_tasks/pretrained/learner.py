@@ -1,0 +1,90 @@
+"""What the tasks on a pre-trained network share: what is asked of a source, and a network that answers for a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vgbench import Backbone, DataRequest, Dataset, Graph, Images, Node, Option, Part, stages
+from vgbench_tasks.datasets.toybox import SIZE_PX, WORLD, classes_of, drawn
+
+REAL_PER_CLASS = 500  # images of each kind in the world's own training set, what `original` draws from (ours)
+# Our own small networks, by the names that --backbone takes beside timm's: a timm architecture and its arguments.
+SMALL = {
+    "toybox-resnet": (
+        "resnet18",
+        {"layers": [1, 1, 1, 1], "channels": [16, 32, 48, 64], "stem_type": "deep", "stem_width": 8},
+    ),
+}
+OPTIONS = (
+    WORLD,
+    SIZE_PX,
+    Option("recipe", "str", "toybox", "training recipe of the network"),
+    Option("probe", "str", "logreg", "probe on the features of a backbone trained elsewhere"),
+    Option("backbone", "str", "toybox-resnet", f"{', '.join(SMALL)}, or a timm architecture", axis="row"),
+    Option("images_per_class", "count", 500, "images asked of the source for each kind", axis="row"),
+)
+
+
+def request(g: Graph, options: Mapping[str, Any]) -> DataRequest:
+    """Ask for the world's kinds. The references are unbiased images of a split that no test uses."""
+    classes = classes_of(g, options)
+    real = stages.labelled(g, _real(g, options), classes)
+    return DataRequest(classes, options["images_per_class"], references=real)
+
+
+def backbone(
+    g: Graph, subject: Images, options: Mapping[str, Any], *, samples_seen: int | None = None, permuted: bool = False
+) -> Backbone:
+    """Pre-train the options' network on the subject's images; ``samples_seen=0`` is its initialisation."""
+    recipe = g.part("recipe", options["recipe"])
+    arch, arch_args = SMALL.get(options["backbone"], (options["backbone"], {}))
+    return stages.backbone(
+        g,
+        stages.pack(g, subject, store_px=options["size_px"]),
+        arch=arch,
+        arch_args=arch_args,
+        n_classes=len(subject.classes),
+        recipe=recipe,
+        samples_seen=recipe.values["samples_seen"] if samples_seen is None else samples_seen,
+        permute_labels=permuted,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """Answers for a test's images: of what was taught, and of its initialisation (None: it is not known)."""
+
+    answers: Callable[[Node], Node]
+    untrained: Callable[[Node], Node] | None
+
+
+def learner(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> Learner:
+    """Train a network on a source's images and let its head answer; probe a given backbone on real images."""
+    classes = classes_of(g, options)
+    if isinstance(subject, Images):
+        recipe = g.part("recipe", options["recipe"])
+
+        def by_head(network: Backbone) -> Callable[[Node], Node]:
+            return lambda test: stages.predict(g, network, _pack(g, test, options), classes, recipe=recipe)
+
+        return Learner(by_head(backbone(g, subject, options)), by_head(backbone(g, subject, options, samples_seen=0)))
+
+    real = stages.labelled(g, _real(g, options), classes)
+    probe: Part = g.part("probe", options["probe"])
+
+    def by_probe(test: Node) -> Node:
+        train = stages.features(g, stages.pack(g, real, store_px=options["size_px"]), subject)
+        found = stages.features(g, _pack(g, test, options), subject)
+        return stages.fit_probe(g, train, found, classes, probe=probe)
+
+    return Learner(by_probe, None)
+
+
+def _real(g: Graph, options: Mapping[str, Any]) -> Dataset:
+    return drawn(g, "train", options, n=REAL_PER_CLASS * len(classes_of(g, options)))
+
+
+def _pack(g: Graph, test: Node, options: Mapping[str, Any]) -> Node:
+    return stages.pack(g, test, store_px=options["size_px"], labelled=False)
