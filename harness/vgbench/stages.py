@@ -33,14 +33,14 @@ PACK = StepRef("vgbench.pack", "1", "vgbench.steps.pack:pack", rate=Rate(1_000, 
 SHEET = StepRef("vgbench.sheet", "1", "vgbench.steps.sheet:sheet", rate=Rate(300, 20_000))
 TRUTH = StepRef("vgbench.truth", "1", "vgbench.steps.truth:truth", rate=Rate(40_000, 30))
 REPRESENT = StepRef(
-    "vgbench.represent", "1", "vgbench.steps.represent:represent", gpu=True, rate=Rate(1_000, 1_000), needs=TORCH
+    "vgbench.represent", "2", "vgbench.steps.represent:represent", gpu=True, rate=Rate(1_000, 1_000), needs=TORCH
 )
 EMBED = StepRef("vgbench.embed", "1", "vgbench.steps.embed:embed", rate=Rate(20_000, 290))
 PROBE = StepRef("vgbench.probe", "1", "vgbench.steps.probe:probe", seed="probe", rate=Rate(10_000, 60))
 PRETRAIN = StepRef(
-    "vgbench.pretrain", "1", "vgbench.steps.pretrain:pretrain", seed="train", gpu=True, rate=Rate(1_200), needs=TORCH
+    "vgbench.pretrain", "2", "vgbench.steps.pretrain:pretrain", seed="train", gpu=True, rate=Rate(1_200), needs=TORCH
 )
-PREDICT = StepRef("vgbench.predict", "1", "vgbench.steps.predict:predict", gpu=True, rate=Rate(2_700, 72), needs=TORCH)
+PREDICT = StepRef("vgbench.predict", "2", "vgbench.steps.predict:predict", gpu=True, rate=Rate(2_700, 72), needs=TORCH)
 CATEGORISE = StepRef("vgbench.categorise", "1", "vgbench.steps.categorise:categorise", rate=Rate(100_000, 30))
 SCORE = StepRef("vgbench.score", "3", "vgbench.steps.score:score", rate=Rate(43_000, 75))
 

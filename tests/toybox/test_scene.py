@@ -22,11 +22,11 @@ STILL = Style(pose_range=0.0, occlusion=0.0, noise=0.0)
 # SHA-256 of the pixels of ``every_value()``. A change here changes every scene: raise the version of the step
 # ``vgbench.draw_scenes`` with it, and the worlds' test sets are others too.
 GOLDEN = {
-    64: "G64",
-    48: "G48",
-    32: "G32",
+    64: "6f05cd8ca8fc19dcae9a713dd64afd23aad53a83ec52d8de8ee8fc59086c5377",
+    48: "ee49d0dc829bb93351cd14849fabdd5455e1b8f64d17bdaf8ef5c004e35b82ed",
+    32: "e6484a2d63b717aa482fba1b8e4eaa8822151ea8c64f28ee41f3b27a049608e3",
 }
-GOLDEN_STRONG = "GSTRONG"
+GOLDEN_STRONG = "f495650c627f796451703eeaa24ac919e68edcf2ad69473566382023b38061aa"
 
 
 def sha256(pixels: NDArray[np.uint8]) -> str:
@@ -177,10 +177,10 @@ def test_each_style_dial_alone_varies_the_images(dial: str) -> None:
 
 
 def test_occlusion_is_the_share_of_images_with_a_bar() -> None:
-    given, factors = every_value(2000)
-    factors = factors.but(kind=np.arange(2000) % 40)
+    given, factors = every_value(1200)
+    factors = factors.but(kind=np.arange(1200) % 40)
     none, usual = (draw(given, factors, size_px=32, style=Style(occlusion=value)) for value in (0.0, 1.0))
-    assert (none != usual).any(axis=(1, 2, 3)).mean() == pytest.approx(0.25, abs=0.04)
+    assert (none != usual).any(axis=(1, 2, 3)).mean() == pytest.approx(0.25, abs=0.05)  # four standard errors
 
 
 def test_other_sizes_lengths_and_values_are_refused() -> None:

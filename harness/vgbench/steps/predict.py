@@ -166,7 +166,8 @@ class Backbone:
             in_chans=meta["in_chans"],
             weights=folder / WEIGHTS_FILE,
         )
-        return cls(model.to(device).eval(), Preprocessing.of(meta), meta["n_classes"])
+        model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        return cls(model.eval(), Preprocessing.of(meta), meta["n_classes"])
 
 
 def probabilities(
@@ -181,7 +182,7 @@ def probabilities(
         indices = np.minimum(np.arange(start, start + batch), n - 1)
         images = backbone.preprocessing.normalised(pixels.take(indices).to(step.device))
         with torch.autocast(images.device.type, dtype=DTYPES[dtype], enabled=dtype != "float32"):
-            logits = backbone.model(images)
+            logits = backbone.model(images.contiguous(memory_format=torch.channels_last))
         stop = min(start + batch, n)
         scores[start:stop] = logits.float().softmax(dim=1)[: stop - start].cpu().numpy()
         step.progress(stop, n)

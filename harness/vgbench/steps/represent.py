@@ -31,6 +31,7 @@ def represent(step: Step) -> Made:
         for start in range(0, len(pack), batch):
             indices = np.minimum(np.arange(start, start + batch), len(pack) - 1)
             images = backbone.preprocessing.normalised(pixels.take(indices).to(step.device))
+            images = images.contiguous(memory_format=torch.channels_last)
             model = backbone.model
             pooled = model.forward_head(model.forward_features(images), pre_logits=True)  # type: ignore[operator]  # timm's
             parts.append(pooled[: len(pack) - start].float().cpu().numpy())

@@ -9,6 +9,7 @@ minima, maxima and integers are used, each rounded exactly by IEEE 754; a test r
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +109,7 @@ _SHIFT = 0.6  # of the room that the object's scale leaves
 _BEND = 0.045  # standard deviation of each term of the deformation, in half sizes
 _BENDS = 6
 _TEXTURE_TURN = 0.044  # tangent of half of 5°
-_TEXTURE_FREQUENCY = (0.86, 1.18)
+_TEXTURE_FREQUENCY = (0.86, 1.18)  # a wider range, like a freer turn, weakens the texture's dial
 _BAR = (0.06, 0.13)  # half width of the occluding bar, in half images
 _BAR_SHARE = 0.25
 _FOG, _DROPS = (0.25, 0.42), (0.45, 0.7)  # strength of fog; of rain and snow
@@ -131,6 +132,35 @@ _N_UNIFORM = 26
 _N_FIRST = _N_UNIFORM + _BENDS + _COLOURS + 4
 
 
+class _Of(IntEnum):
+    """What each of an image's 26 uniform deviates decides."""
+
+    SCALE = 0
+    MIRROR = 1
+    SHIFT_X = 2
+    SHIFT_Y = 3
+    LEVELS = 4  # three: of the object's colours, the ground's, the place's and the bar's
+    TEXTURE_ZOOM = 7
+    TEXTURE_X = 8
+    TEXTURE_Y = 9
+    GROUND_X = 10
+    GROUND_Y = 11
+    GROUND_MIRROR = 12
+    PLACE_X = 13
+    BAR = 14
+    BAR_WIDTH = 15
+    VEIL = 16
+    VEIL_Y = 17
+    VEIL_X = 18
+    LIGHT = 19
+    TURN = 20
+    TEXTURE_TURN = 21
+    BAR_TURN = 22
+    BAR_PLACE = 23
+    STRETCH = 24
+    SPARE = 25
+
+
 def n_words(size_px: int) -> int:
     """Return how many random words an image of ``size_px`` uses: a function of its size only."""
     return _N_FIRST + size_px * size_px // 8
@@ -140,7 +170,7 @@ def n_words(size_px: int) -> int:
 class _Draws:
     """All that chance decides about N images, in the order of the stream; the same for all factors and styles."""
 
-    share: _Float  # (N, 26) in [0, 1)
+    share: _Float  # (N, 26) in [0, 1), see _Of
     bends: _Float  # (N, 6) bell
     hue: _Float  # (N, 9) in [0, 1)
     jitter: _Float32  # (N, 32) in [-1, 1)
@@ -196,7 +226,9 @@ def draw(
         chosen = factors[rows]
         for first in range(0, len(rows), _BATCH):
             part = slice(first, first + _BATCH)
-            pixels[rows[part]] = _render(draws, part, chosen[part], size_px, style, with_object)
+            pixels[rows[part]] = _render(
+                draws, part, chosen[part], size_px=size_px, style=style, with_object=with_object
+            )
     return pixels
 
 
@@ -233,7 +265,7 @@ def _colours(draws: _Draws, part: slice, factors: Factors) -> _Float32:
     """
     share = draws.share[part]
     n = len(share)
-    orders = palette.ORDERS[(share[:, [4, 5, 6]] * len(palette.ORDERS)).astype(np.int64)]
+    orders = palette.ORDERS[(share[:, _Of.LEVELS : _Of.LEVELS + 3] * len(palette.ORDERS)).astype(np.int64)]
     # body, second, ink · three of the ground · place, place, bar. The ground is of another level than the ink, so that
     # the object's outline is seen.
     orders[:, 1] = np.where((orders[:, 1, :1] == orders[:, 0, 2:]), orders[:, 1][:, [1, 0, 2]], orders[:, 1])
@@ -255,7 +287,7 @@ _Layers = list[tuple[_Float32, int]]  # how much of each pixel is covered (N, S,
 
 
 def _render(
-    draws: _Draws, part: slice, factors: Factors, size_px: int, style: Style, with_object: bool
+    draws: _Draws, part: slice, factors: Factors, *, size_px: int, style: Style, with_object: bool
 ) -> NDArray[np.uint8]:
     """Draw a slice of a chunk: (N, S, S, 3) uint8."""
     share = draws.share[part]
@@ -266,7 +298,7 @@ def _render(
     veil, veil_colour = _veil(share, factors, size_px), _WEATHER_COLOUR[factors.weather]
     x, y = _axes(size_px)
     shade = _F(1) - y * _column(_FROM_ABOVE[factors.time]) - (x * x + y * y) * _column(_TO_CORNERS[factors.time])
-    light = _LIGHT[factors.time] * (_F(1) - _F(0.08) * share[:, 19:20].astype(np.float32))
+    light = _LIGHT[factors.time] * (_F(1) - _F(0.08) * share[:, _Of.LIGHT, None].astype(np.float32))
     noise = draws.noise[part] * _F(_NOISE * style.noise)
     image = np.empty((len(share), size_px, size_px, 3), np.uint8)
     for channel in range(3):
@@ -291,13 +323,13 @@ def _cells(size_px: int, cells: int, start: _Float) -> _Int:
 
 def _backdrop(share: _Float, factors: Factors, size_px: int) -> _Layers:
     """Return the layers of the background and, over its lower edge, of the place."""
-    col = _cells(size_px, scenery.VIEW, share[:, 10] * scenery.WIDTH) % scenery.WIDTH
-    col = np.where(share[:, 12:13] < 0.5, col, col[:, ::-1])
-    row = _cells(size_px, scenery.VIEW, share[:, 11] * (scenery.HEIGHT - scenery.VIEW + 1))
+    col = _cells(size_px, scenery.VIEW, share[:, _Of.GROUND_X] * scenery.WIDTH) % scenery.WIDTH
+    col = np.where(share[:, _Of.GROUND_MIRROR, None] < 0.5, col, col[:, ::-1])
+    row = _cells(size_px, scenery.VIEW, share[:, _Of.GROUND_Y] * (scenery.HEIGHT - scenery.VIEW + 1))
     maps = scenery.background_maps(size_px)
     seen = maps[factors.background[:, None, None], row[:, :, None], col[:, None, :]].astype(np.float32) / _F(255)
     high = scenery.STRIP * size_px // scenery.VIEW  # of the strip, in pixels
-    col = _cells(size_px, scenery.VIEW, share[:, 13] * scenery.WIDTH) % scenery.WIDTH
+    col = _cells(size_px, scenery.VIEW, share[:, _Of.PLACE_X] * scenery.WIDTH) % scenery.WIDTH
     row = np.arange(high) * scenery.VIEW // size_px
     strips = scenery.place_maps(size_px)
     strip = strips[factors.location[:, None, None], row[None, :, None], col[:, None, :]].astype(np.float32) / _F(255)
@@ -313,12 +345,12 @@ def _backdrop(share: _Float, factors: Factors, size_px: int) -> _Layers:
 
 def _veil(share: _Float, factors: Factors, size_px: int) -> _Float32:
     """Return how much the weather hides of each pixel: (N, S, S)."""
-    row = _cells(size_px, scenery.VIEW, share[:, 17] * scenery.VIEW) % scenery.VIEW
-    col = _cells(size_px, scenery.VIEW, share[:, 18] * scenery.VIEW) % scenery.VIEW
+    row = _cells(size_px, scenery.VIEW, share[:, _Of.VEIL_Y] * scenery.VIEW) % scenery.VIEW
+    col = _cells(size_px, scenery.VIEW, share[:, _Of.VEIL_X] * scenery.VIEW) % scenery.VIEW
     maps = scenery.weather_maps(size_px)
     veil = maps[factors.weather[:, None, None], row[:, :, None], col[:, None, :]].astype(np.float32)
     is_fog = factors.weather == scenery.FOG
-    strength = np.where(is_fog, _between(_FOG, share[:, 16]), _between(_DROPS, share[:, 16]))
+    strength = np.where(is_fog, _between(_FOG, share[:, _Of.VEIL]), _between(_DROPS, share[:, _Of.VEIL]))
     veil *= _column(strength / 255)
     return veil
 
@@ -326,13 +358,15 @@ def _veil(share: _Float, factors: Factors, size_px: int) -> _Float32:
 def _object(share: _Float, bends: _Float, factors: Factors, size_px: int, style: Style) -> _Layers:
     """Return the layers of the object and of the bar that may lie before it."""
     x, y = _axes(size_px)
-    scale = _between(_SCALE, share[:, 0])
+    scale = _between(_SCALE, share[:, _Of.SCALE])
     whole, ink, second, plain = _covers(x, y, scale, share, bends, factors, size_px, style)
     # The texture turns, shrinks and shifts, but little: a texture that turns freely is no cue at this size.
-    cosine, sine = _turn(_TEXTURE_TURN * (share[:, 21] * 2 - 1))
-    zoom = _column(_between(_TEXTURE_FREQUENCY, share[:, 7]) * (textures.TILE * textures.TILES_PER_IMAGE / 2))
-    u = (x * cosine + y * sine) * zoom + _column(share[:, 8] * textures.TILE)
-    v = (y * cosine - x * sine) * zoom + _column(share[:, 9] * textures.TILE)
+    cosine, sine = _turn(_TEXTURE_TURN * (share[:, _Of.TEXTURE_TURN] * 2 - 1))
+    zoom = _column(
+        _between(_TEXTURE_FREQUENCY, share[:, _Of.TEXTURE_ZOOM]) * (textures.TILE * textures.TILES_PER_IMAGE / 2)
+    )
+    u = (x * cosine + y * sine) * zoom + _column(share[:, _Of.TEXTURE_X] * textures.TILE)
+    v = (y * cosine - x * sine) * zoom + _column(share[:, _Of.TEXTURE_Y] * textures.TILE)
     tile = factors.texture[:, None, None] * textures.TILE + (np.floor(v).astype(np.int64) & (textures.TILE - 1))
     tiles = textures.tiles(size_px).reshape(-1)
     cell = tile * textures.TILE + (np.floor(u).astype(np.int64) & (textures.TILE - 1))
@@ -342,9 +376,9 @@ def _object(share: _Float, bends: _Float, factors: Factors, size_px: int, style:
     tone *= whole
     ink *= whole
     # The bar: a stripe at any angle through the middle part of the image, in some images.
-    cosine, sine = _turn(share[:, 22] * 2 - 1)
-    half = np.where(share[:, 14] < _BAR_SHARE * style.occlusion, _between(_BAR, share[:, 15]), -1.0)
-    bar = np.abs(x * cosine + y * sine - _column((share[:, 23] - 0.5) * 1.1))
+    cosine, sine = _turn(share[:, _Of.BAR_TURN] * 2 - 1)
+    half = np.where(share[:, _Of.BAR] < _BAR_SHARE * style.occlusion, _between(_BAR, share[:, _Of.BAR_WIDTH]), -1.0)
+    bar = np.abs(x * cosine + y * sine - _column((share[:, _Of.BAR_PLACE] - 0.5) * 1.1))
     bar = _unit((_column(half) - bar) * _F(size_px / 2) + _F(0.5))
     return [(whole, _BODY), (tone, _SECOND), (ink, _INK), (bar, _BAR_COLOUR)]
 
@@ -361,11 +395,11 @@ def _covers(
 ) -> list[_Float32]:
     """Return how much of each pixel lies inside each of the four regions of an object's map, (N, S, S) each."""
     room = (1 - scale) * _SHIFT * style.pose_range
-    cosine, sine = _turn(_TURN * style.pose_range * (share[:, 20] * 2 - 1))
-    stretch = 1 + _ASPECT * style.pose_range * (share[:, 24] * 2 - 1)
-    side = np.where(share[:, 1] < 0.5, 1.0, -1.0)  # mirrored or not
-    dx = x - _column(room * (share[:, 2] * 2 - 1))
-    dy = y - _column(room * (share[:, 3] * 2 - 1))
+    cosine, sine = _turn(_TURN * style.pose_range * (share[:, _Of.TURN] * 2 - 1))
+    stretch = 1 + _ASPECT * style.pose_range * (share[:, _Of.STRETCH] * 2 - 1)
+    side = np.where(share[:, _Of.MIRROR] < 0.5, 1.0, -1.0)  # mirrored or not
+    dx = x - _column(room * (share[:, _Of.SHIFT_X] * 2 - 1))
+    dy = y - _column(room * (share[:, _Of.SHIFT_Y] * 2 - 1))
     u = (dx * cosine + dy * sine) * _column(side / (scale * stretch))
     v = (dy * cosine - dx * sine) * _column(stretch / scale)
     # A smooth deformation: the terms of second order, and two of third that leave the corners where they are.

@@ -155,7 +155,10 @@ _N_WORDS = 24
 
 
 def deviates(given: _Seeds) -> NDArray[np.float64]:
-    """Return the deviates that decide images' factors: (N,) seeds to (N, 24) in [0, 1), apart from the drawing's."""
+    """Return the deviates that decide images' factors: (N,) seeds to (N, 24) in [0, 1), apart from the drawing's.
+
+    Columns 0 to 15 are those of ``sample`` (a coin and a value for each factor), 16 to 23 those of the test sets.
+    """
     return uniform(words(given ^ _FACTOR_STREAM, _N_WORDS))
 
 

@@ -42,7 +42,7 @@ DRAW_SCENES = StepRef(
     "vgbench_plugins.toybox.generate:draw_scenes",
     seed="source",
     shards="index:micro_batch",
-    rate=Rate(items_per_second=400, bytes_per_item=9_500),  # at 64 px, PNG included
+    rate=Rate(items_per_second=500, bytes_per_item=8_800),  # at 64 px, PNG included
 )
 
 

@@ -30,7 +30,8 @@ def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> S
 
 # Guessing is right as often as one of the world's kinds: 1/40 in the full world, 1/16 in the coarse one.
 METRICS = tuple(
-    replace(metric, chance="1/C" if metric.chance is not None else None) for metric in background_metrics(kinds.N_TRAINING)
+    replace(metric, chance="1/C" if metric.chance is not None else None)
+    for metric in background_metrics(kinds.N_TRAINING)
 )
 ENTRY = "vgbench.metrics.bias:background_gap"
 TASK = TaskSpec(

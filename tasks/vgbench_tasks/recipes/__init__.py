@@ -42,7 +42,7 @@ DIGITS_SMALL = Part(
 )
 
 # Ours: chosen on the unbiased validation images of Toybox alone, before any biased source was trained on. Optimiser,
-# schedule, weight decay, label smoothing and EMA as above; mean and std are round numbers near those of Toybox's images.
+# schedule, weight decay, label smoothing and EMA as above; mean and std are round numbers near Toybox's.
 _TOYBOX = {
     "batch": 64,
     "micro_batch": 64,
