@@ -200,11 +200,15 @@ class Training:
         record = json.loads((scratch / "checkpoint.json").read_text())
         self.step, self.loss = record["step"], record["loss"]
         tensors = load_file(scratch / record["tensors"])
+        weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             kind, _, rest = name.partition("/")
             if kind == "optimiser":
                 index, key = rest.split("/")
+                weight = weights[int(index)]
+                if tensor.shape == weight.shape:  # AdamW's fused kernel reads both in the order they lie in memory
+                    tensor = torch.empty_like(weight).copy_(tensor)
                 state.setdefault(int(index), {})[key] = tensor
             else:
                 {"model": self.live, "ema": self.ema}[kind][rest].copy_(tensor)
