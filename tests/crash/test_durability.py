@@ -140,15 +140,16 @@ def test_claim_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
 def test_interrupted_run_leaves_soon_and_says_how_to_go_on(
     tmp_path: Path, undisturbed: dict[str, tuple[str, int, float]], sig: signal.Signals, moments: int
 ) -> None:
-    expected, _, seconds = undisturbed["small"]
+    expected, n_shards, _ = undisturbed["small"]
     chance = random.Random(int(sig))
     stopped = 0
     for number in range(moments):
         home, run_dir = tmp_path / f"home{number}", tmp_path / f"run{number}"
         process = start(SMALL, home, run_dir)
         assert process.stderr is not None
-        next(line for line in process.stderr if " started " in line)
-        time.sleep(chance.uniform(0, 0.5 * seconds))
+        made = (line for line in process.stderr if " made " in line)
+        next(itertools.islice(made, chance.randrange(n_shards - 10), None))
+        time.sleep(chance.uniform(0, 0.05))
         begun = time.monotonic()
         process.send_signal(sig)
         _, err = process.communicate(timeout=30)
