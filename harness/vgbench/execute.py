@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import platform
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -81,8 +82,8 @@ class Run:
             raise
         finally:
             self.executor.close()
-            for staging, _ in self._staged.values():
-                self.store.discard(staging)
+            if sys.exc_info()[0] is not None:
+                self.store.sweep()
             self.claims.close()
         self._compare_codes()
         for cell in self.plan.cells:

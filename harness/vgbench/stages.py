@@ -145,9 +145,9 @@ def backbone(
     samples_seen: int,
     permute_labels: bool = False,
 ) -> Backbone:
-    """Pre-train a backbone on a training copy. ``samples_seen=0`` is the random initialisation, untouched.
+    """Pre-train a backbone on a training copy. A subject that already is a backbone passes through.
 
-    A subject that already is a backbone passes through.
+    ``samples_seen=0`` is the random initialisation, which reads no image: it is the same node for every source.
     """
     if isinstance(subject, Backbone):
         return subject
@@ -159,7 +159,8 @@ def backbone(
         "samples_seen": samples_seen,
         "permute_labels": permute_labels,
     }
-    return Backbone(g.node(PRETRAIN, inputs={"images": subject}, params=params))
+    inputs: dict[str, Input] = {"images": subject} if samples_seen else {}
+    return Backbone(g.node(PRETRAIN, inputs=inputs, params=params))
 
 
 def predict(g: Graph, network: Backbone, pack: Node, classes: ClassList, *, recipe: Part) -> Node:

@@ -134,7 +134,7 @@ class Store:
         root = self.home / "tmp"
         try:
             root.mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix=f"{label}-{socket.gethostname()}-{os.getpid()}-", dir=root))
+            return Path(tempfile.mkdtemp(prefix=f"{label}-{_this_process()}-", dir=root))
         except OSError as error:
             if is_disk_full(error):
                 raise DiskFull(str(self.home)) from error
@@ -258,6 +258,11 @@ class Store:
         """Remove a staging or scratch folder."""
         shutil.rmtree(folder, ignore_errors=True)
 
+    def sweep(self) -> None:
+        """Remove every staging folder of this process: what an interrupt may leave that nobody has noted yet."""
+        for left in self.home.glob(f"tmp/*-{glob.escape(_this_process())}-*"):
+            self.discard(left)
+
     def copy_cell(self, digest: str, run_dir: Path) -> None:
         """Copy a finished cell into a run's folder, unless the same cell is already there."""
         target = run_dir / "cells" / digest
@@ -315,6 +320,10 @@ def copy_file(source: Path, target: Path) -> None:
         Path(name).replace(target)
     except OSError as error:
         raise VgbenchError(f"cannot write {target}: {error.strerror}") from error
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 def _umask() -> int:

@@ -21,6 +21,7 @@ OPTIONS = (
     WORLD,
     SIZE_PX,
     Option("recipe", "str", "toybox", "training recipe of the network"),
+    Option("samples_seen", "int", None, "training samples (default: the recipe's)", minimum=1),
     Option("probe", "str", "logreg", "probe on the features of a backbone trained elsewhere"),
     Option("backbone", "str", "toybox-resnet", f"{', '.join(SMALL)}, or a timm architecture", axis="row"),
     Option("images_per_class", "count", 500, "images asked of the source for each kind", axis="row"),
@@ -35,9 +36,9 @@ def request(g: Graph, options: Mapping[str, Any]) -> DataRequest:
 
 
 def backbone(
-    g: Graph, subject: Images, options: Mapping[str, Any], *, samples_seen: int | None = None, permuted: bool = False
+    g: Graph, subject: Images, options: Mapping[str, Any], *, is_trained: bool = True, permuted: bool = False
 ) -> Backbone:
-    """Pre-train the options' network on the subject's images; ``samples_seen=0`` is its initialisation."""
+    """Pre-train the options' network on the subject's images, or take its initialisation."""
     recipe = g.part("recipe", options["recipe"])
     arch, arch_args = SMALL.get(options["backbone"], (options["backbone"], {}))
     return stages.backbone(
@@ -47,7 +48,7 @@ def backbone(
         arch_args=arch_args,
         n_classes=len(subject.classes),
         recipe=recipe,
-        samples_seen=recipe.values["samples_seen"] if samples_seen is None else samples_seen,
+        samples_seen=(options["samples_seen"] or recipe.values["samples_seen"]) if is_trained else 0,
         permute_labels=permuted,
     )
 
@@ -69,7 +70,7 @@ def learner(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) ->
         def by_head(network: Backbone) -> Callable[[Node], Node]:
             return lambda test: stages.predict(g, network, _pack(g, test, options), classes, recipe=recipe)
 
-        return Learner(by_head(backbone(g, subject, options)), by_head(backbone(g, subject, options, samples_seen=0)))
+        return Learner(by_head(backbone(g, subject, options)), by_head(backbone(g, subject, options, is_trained=False)))
 
     real = stages.labelled(g, _real(g, options), classes)
     probe: Part = g.part("probe", options["probe"])
