@@ -25,6 +25,7 @@ class Context(Protocol):
 
 # after Context, which they import
 from vgbench.commands import (  # noqa: E402
+    bench,
     cache,
     compare,
     data,
@@ -40,4 +41,4 @@ from vgbench.commands import (  # noqa: E402
     show,
 )
 
-COMMANDS = (list_, show, preview, generate, plan, run, score, compare, export, data, cache, plugins, schema)
+COMMANDS = (list_, show, preview, generate, plan, run, score, compare, export, data, cache, plugins, bench, schema)

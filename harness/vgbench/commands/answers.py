@@ -360,6 +360,31 @@ class CompareAnswer(Record):
     uncompared: list[Uncompared]
 
 
+class Calibrated(Record):
+    """What a calibration found of one metric; shares of its own movement, rank correlations with their interval."""
+
+    metric: str
+    dial: str
+    rho: Finite | None
+    rho_ci: list[Finite | None]
+    most_leak: Finite | None
+    most_leak_setting: str
+    truth: Finite | None
+    truth_ci: list[Finite | None]
+    truth_models: int
+
+
+class BenchAnswer(Record):
+    """What ``bench calibration --json`` prints."""
+
+    schema_: Literal["vgbench.bench/1"] = Field(default="vgbench.bench/1", alias="schema")
+    name: str
+    folder: str
+    models: int
+    settings_missing: int
+    instruments: list[Calibrated]
+
+
 class Refusal(Record):
     """Why a command stopped."""
 
@@ -394,5 +419,6 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "cache-pin": CachePins,
     "score": ScoreAnswer,
     "compare": CompareAnswer,
+    "bench": BenchAnswer,
     "error": ErrorAnswer,
 }

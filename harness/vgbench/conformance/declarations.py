@@ -13,7 +13,7 @@ from vgbench.errors import UsageError
 from vgbench.types import Node, Option, canonical_json
 
 IMPORT_SECONDS = 0.1  # ours: half of the 200 ms that `vgbench list` may take in all (design §1)
-NAME = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
+NAME = re.compile(r"[a-z0-9]+([-_/][a-z0-9]+)*")
 AN_ADDRESS = re.compile(r"(^|[\s=:,])(/[\w.-]+){2,}|[A-Za-z]:\\|^~/|^file:|https?://")
 A_TIME = re.compile(r"\b20\d\d-[01]\d-[0-3]\d[T ][0-2]\d:[0-5]\d")
 
@@ -49,12 +49,12 @@ def import_is_light(subject: PluginSubject) -> None:
 def spec_is_well_formed(subject: SourceSubject | TaskSubject) -> None:
     """Name, summary, options and metrics are complete and agree with each other.
 
-    A name is lower-case letters, digits, `-` and `_`, so that it can be typed, and used in a file name. Every option
+    A name is lower-case letters, digits, `-`, `_`, and `/` for a family of tasks, so that it can be typed. Every option
     has a help text and a default of its own type; the primary option is declared. Metrics have ordered bounds, and a
     chance level inside them where there is one.
     """
     spec = subject.spec
-    require(NAME.fullmatch(spec.name), f"the name {spec.name!r} is not lower-case letters, digits, '-' and '_'")
+    require(NAME.fullmatch(spec.name), f"the name {spec.name!r} is not lower-case letters, digits, '-', '_' and '/'")
     require(spec.summary.strip(), "the summary is empty")
     require("\n" not in spec.summary and len(spec.summary) <= 120, "the summary is not one line of at most 120 letters")
     names = [option.name for option in spec.options]
@@ -78,7 +78,7 @@ def spec_is_well_formed(subject: SourceSubject | TaskSubject) -> None:
 
 
 def _option_is_well_formed(option: Option) -> None:
-    require(NAME.fullmatch(option.name), f"the option name {option.name!r} cannot be typed")
+    require("/" not in option.name and NAME.fullmatch(option.name), f"the option name {option.name!r} cannot be typed")
     require(option.help.strip(), f"option {option.name} has no help text")
     if option.default is None or option.default == "":  # it has to be given
         return

@@ -14,6 +14,15 @@ from typing import Literal
 
 from vgbench.conformance.suite import Form
 
+# Ten optimiser steps on the small world: what is tried is the task, not the network.
+TOYBOX = "world=coarse,size_px=32,recipe=toybox-small,samples_seen=640"
+TOYBOX_TASKS = {
+    **dict.fromkeys(("val", "cue-conflict", "focus", "background-gap", "interventions"), "n_test=64"),
+    **{
+        f"transfer/{name}": "shots=4,n_test=4"
+        for name in ("tools", "creatures", "stars", "leaves", "fishes", "patterns", "coats")
+    },
+}
 N_EXPORTED = 14  # of each class: more than the 13 that the largest request asks for
 
 
@@ -22,7 +31,8 @@ def built_in(distribution: str, kind: Literal["source", "task"]) -> Mapping[str,
     if distribution != "vgbench":
         return {}
     if kind == "task":
-        return {"own": lambda folder: f"own:dataset=folder:{export(folder, 'folder')}"}
+        toybox = {f"toybox/{name}": f"toybox/{name}:{TOYBOX},{more}" for name, more in TOYBOX_TASKS.items()}
+        return {"own": lambda folder: f"own:dataset=folder:{export(folder, 'folder')}", **toybox}
     return {
         "folder": lambda folder: f"folder:{export(folder, 'folder')}",
         "hf": lambda folder: f"hf:{export(folder, 'parquet')},label=class_id",

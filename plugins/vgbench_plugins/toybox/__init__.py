@@ -90,6 +90,8 @@ def vgbench_offer_sources() -> Iterable[SourceSpec]:
             _dial("slant", 1.0, "digits: strength of slant, 1 = default"),
             Option("micro_batch", "int", 256, "images made together and kept in one shard", minimum=1),
         ),
+        citation="vgbench's Toybox (docs/toybox.md)",
+        license="Apache-2.0",
         generator_training_data="none: drawn by code",
     )
 

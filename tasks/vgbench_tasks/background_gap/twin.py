@@ -10,7 +10,7 @@ from vgbench import Backbone, Graph, Images, Option, Part, Scores, TaskSpec
 from vgbench.metrics.declared import background_metrics
 from vgbench.toybox import kinds
 from vgbench_tasks.datasets.toybox import classes_of, drawn
-from vgbench_tasks.pretrained.learner import OPTIONS, learner, request
+from vgbench_tasks.pretrained.learner import CITATION, OPTIONS, learner, request
 
 
 def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> Scores:
@@ -43,4 +43,5 @@ TASK = TaskSpec(
     metrics=METRICS,
     scorer=ENTRY,
     options=(*OPTIONS, Option("n_test", "int", 2_000, "objects, each before two backgrounds", minimum=1)),
+    citation=CITATION,
 )

@@ -9,7 +9,7 @@ from vgbench import Backbone, Graph, Images, Option, Part, Scores, TaskSpec, sta
 from vgbench.metrics.declared import texture_metrics
 from vgbench.toybox import kinds
 from vgbench_tasks.datasets.toybox import classes_of, drawn
-from vgbench_tasks.pretrained.learner import OPTIONS, learner, request
+from vgbench_tasks.pretrained.learner import CITATION, OPTIONS, learner, request
 
 SCORER = Part("scorer", "cue-conflict", "1", "vgbench.metrics.bias:cue_conflict", {"n_classes": kinds.N_COARSE})
 
@@ -44,4 +44,5 @@ TASK = TaskSpec(
     metrics=texture_metrics(kinds.N_COARSE, gap=True),
     scorer=SCORER.entry,
     options=(*OPTIONS, Option("n_test", "int", 2_000, "trials, and pairs for the texture gap", minimum=1)),
+    citation=CITATION,
 )

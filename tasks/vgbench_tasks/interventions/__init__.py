@@ -8,7 +8,7 @@ from typing import Any
 from vgbench import Backbone, Graph, Images, Option, Part, Scores, TaskSpec, hookimpl, stages
 from vgbench.metrics.declared import flip_metrics
 from vgbench_tasks.datasets.toybox import drawn
-from vgbench_tasks.pretrained.learner import OPTIONS, learner, request
+from vgbench_tasks.pretrained.learner import CITATION, OPTIONS, learner, request
 
 SCORER = Part("scorer", "flips", "1", "vgbench.metrics.bias:flips")
 
@@ -37,4 +37,5 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
         metrics=flip_metrics(),
         scorer=SCORER.entry,
         options=(*OPTIONS, Option("n_test", "int", 2_000, "unbiased images, each changed in four ways", minimum=1)),
+        citation=CITATION,
     )

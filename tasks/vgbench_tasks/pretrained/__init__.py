@@ -7,7 +7,7 @@ from typing import Any
 
 from vgbench import Backbone, Graph, Images, Metric, Option, Part, Scores, TaskSpec, hookimpl, stages
 from vgbench_tasks.datasets.toybox import drawn
-from vgbench_tasks.pretrained.learner import OPTIONS, Learner, backbone, learner, request
+from vgbench_tasks.pretrained.learner import CITATION, OPTIONS, Learner, backbone, learner, request
 
 SCORER = Part("scorer", "top1", "1", "vgbench.metrics.classify:top1")
 N_TEST = Option("n_test", "int", 2_000, "test images", minimum=1)
@@ -48,4 +48,5 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
         metrics=(Metric("top1", chance="1/C"), Metric("mean_per_class", chance="1/C")),
         scorer=SCORER.entry,
         options=(*OPTIONS, N_TEST),
+        citation=CITATION,
     )

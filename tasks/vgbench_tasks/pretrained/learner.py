@@ -9,7 +9,8 @@ from typing import Any
 from vgbench import Backbone, DataRequest, Dataset, Graph, Images, Node, Option, Part, stages
 from vgbench_tasks.datasets.toybox import SIZE_PX, WORLD, classes_of, drawn
 
-REAL_PER_CLASS = 500  # images of each kind in the world's own training set, what `original` draws from (ours)
+CITATION = "vgbench's Toybox (docs/toybox.md)"
+REAL_PER_CLASS = 250  # images of each kind in the world's own training set, what `original` draws from (ours)
 # Our own small networks, by the names that --backbone takes beside timm's: a timm architecture and its arguments.
 SMALL = {
     "toybox-resnet": (
@@ -24,7 +25,7 @@ OPTIONS = (
     Option("samples_seen", "int", None, "training samples (default: the recipe's)", minimum=1),
     Option("probe", "str", "logreg", "probe on the features of a backbone trained elsewhere"),
     Option("backbone", "str", "toybox-resnet", f"{', '.join(SMALL)}, or a timm architecture", axis="row"),
-    Option("images_per_class", "count", 500, "images asked of the source for each kind", axis="row"),
+    Option("images_per_class", "count", 250, "images asked of the source for each kind", axis="row"),
 )
 
 

@@ -24,7 +24,7 @@ from vgbench import (
     stages,
 )
 from vgbench_tasks.datasets.toybox import drawn
-from vgbench_tasks.pretrained.learner import OPTIONS, backbone, request
+from vgbench_tasks.pretrained.learner import CITATION, OPTIONS, backbone, request
 
 SCORER = Part("scorer", "top1", "1", "vgbench.metrics.classify:top1")
 SHOTS = Option("shots", "int", 50, "training images of each downstream class", minimum=1)
@@ -70,6 +70,7 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
             metrics=(Metric("top1", chance=1 / n_classes), Metric("mean_per_class", chance=1 / n_classes)),
             scorer=SCORER.entry,
             options=(*OPTIONS, SHOTS, N_TEST),
+            citation=CITATION,
         )
 
 
