@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: demo test check quick install clean
 
 demo: install
-	$(BIN)/vgbench run --source original toybox --tasks digits digits:backbone -o $(RUN)
+	$(BIN)/vgbench run docs/experiments/demo.toml -o $(RUN)
 
 test: check
 	$(BIN)/pytest

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
+from vgbench.errors import UsageError
 from vgbench.types import (
     Backbone,
     ClassList,
@@ -132,6 +133,15 @@ def fit_probe(g: Graph, train: Node, test: Node, classes: ClassList, *, probe: P
     """
     params = {"probe": probe, "class_ids": list(classes.ids), "permutations": permutations}
     return g.node(PROBE, inputs={"train": train, "test": test}, params=params)
+
+
+def architecture(g: Graph, name: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the timm architecture and its arguments that a name stands for: a declared part's, or timm's own."""
+    try:
+        values = g.part("backbone", name).values
+    except UsageError:
+        return name, {}
+    return values["arch"], values["arch_args"]
 
 
 def backbone(

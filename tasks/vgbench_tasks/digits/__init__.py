@@ -74,6 +74,7 @@ def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> S
         return probed(subject, ENCODER)
 
     recipe = g.part("recipe", options["recipe"])
+    arch, arch_args = stages.architecture(g, options["backbone"])
 
     def read_by(network: Backbone) -> Node:
         predictions = stages.predict(g, network, test_pack, classes, recipe=recipe)
@@ -85,7 +86,8 @@ def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> S
         return stages.backbone(
             g,
             pack,
-            arch=options["backbone"],
+            arch=arch,
+            arch_args=arch_args,
             n_classes=N_CLASSES,
             recipe=recipe,
             samples_seen=samples_seen,
@@ -116,7 +118,13 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
             Option("train", "str", "probe", "what is trained on the source's images", choices=("probe", "backbone")),
             Option("probe", "str", "logreg", "probe fitted on the 64 block counts (train=probe)"),
             Option("recipe", "str", "digits-small", "training recipe (train=backbone)"),
-            Option("backbone", "str", "test_resnet", "timm architecture (train=backbone)", axis="row"),
+            Option(
+                "backbone",
+                "str",
+                "test_resnet",
+                "a declared backbone, or a timm architecture (train=backbone)",
+                axis="row",
+            ),
             Option("images_per_class", "count", 500, "images asked of the source for each digit", axis="row"),
         ),
         datasets=("digits",),

@@ -11,20 +11,13 @@ from vgbench_tasks.datasets.toybox import SIZE_PX, WORLD, classes_of, drawn
 
 CITATION = "vgbench's Toybox (docs/toybox.md)"
 REAL_PER_CLASS = 250  # images of each kind in the world's own training set, what `original` draws from (ours)
-# Our own small networks, by the names that --backbone takes beside timm's: a timm architecture and its arguments.
-SMALL = {
-    "toybox-resnet": (
-        "resnet18",
-        {"layers": [1, 1, 1, 1], "channels": [16, 32, 48, 64], "stem_type": "deep", "stem_width": 8},
-    ),
-}
 OPTIONS = (
     WORLD,
     SIZE_PX,
     Option("recipe", "str", "toybox", "training recipe of the network"),
     Option("samples_seen", "int", None, "training samples (default: the recipe's)", minimum=1),
     Option("probe", "str", "logreg", "probe on the features of a backbone trained elsewhere"),
-    Option("backbone", "str", "toybox-resnet", f"{', '.join(SMALL)}, or a timm architecture", axis="row"),
+    Option("backbone", "str", "toybox-resnet", "a declared backbone, or a timm architecture", axis="row"),
     Option("images_per_class", "count", 250, "images asked of the source for each kind", axis="row"),
 )
 
@@ -41,7 +34,7 @@ def backbone(
 ) -> Backbone:
     """Pre-train the options' network on the subject's images, or take its initialisation."""
     recipe = g.part("recipe", options["recipe"])
-    arch, arch_args = SMALL.get(options["backbone"], (options["backbone"], {}))
+    arch, arch_args = stages.architecture(g, options["backbone"])
     return stages.backbone(
         g,
         stages.pack(g, subject, store_px=options["size_px"]),
