@@ -15,6 +15,8 @@ MODULES = {
     "vgbench/store.py": "commits, and puts whole files and folders in place",
     "vgbench/claims.py": "who makes what: advisory files that no result depends on",
     "vgbench/formats.py": "what is exported, below a staging folder of store.whole_folder",
+    "vgbench/bench/calibration/rows.py": "a benchmark's rows, which no cell rests on",
+    "vgbench/bench/calibration/report.py": "a benchmark's page and pictures",
     "vgbench/conformance/bench.py": "the throw-away home in which a plugin is tried, removed with its bench",
 }
 # single calls elsewhere (module, the function it stands in, the call): why

@@ -23,7 +23,9 @@ def write_board(board: Leaderboard) -> None:
     if board.rows:
         table = Table(header_style="bold")
         table.add_column("source", overflow="fold")
-        table.add_column("images", justify="right", no_wrap=True)
+        has_images = any(row.images is not None for row in board.rows)  # none: the tasks use different numbers
+        if has_images:
+            table.add_column("images", justify="right", no_wrap=True)
         names = column_names(board.columns)
         cells = []
         for column in board.columns:
@@ -32,7 +34,8 @@ def write_board(board: Leaderboard) -> None:
             table.add_column(title, no_wrap=True)  # padded by _aligned: letters stand behind some numbers only
             cells.append(_aligned([row.values.get(column.digest) for row in board.rows]))
         for row, *values in zip(board.rows, *cells, strict=True):
-            table.add_row(escape(row_name(row, board.rows)), _images(row), *values)
+            images = [_images(row)] if has_images else []
+            table.add_row(escape(row_name(row, board.rows)), *images, *values)
         console.print(table)
     for line in notes(board):
         print_note(line, width=console.width)
