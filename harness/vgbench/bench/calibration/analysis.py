@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgbench.bench.calibration.settings import JOINT, LEVELS, OTHERS, joint_setting
+from vgbench.bench.calibration.settings import JOINT, LEVELS, N_TEST, OTHERS, joint_setting
 
 Row = Mapping[str, Any]
 Floats = NDArray[np.float64]
 RESAMPLES = 2_000
+REPORTED = "label_noise"  # of the other dials, the one that moves accuracy by design: reported, not judged
 LEAST_RHO, MOST_LEAK, LEAST_TRUTH = 0.9, 1 / 3, 0.7  # the protocol's rules
 
 
@@ -50,7 +51,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Dose:
-    """A metric along its own dial: levels, means over seeds (NaN: withheld), and Spearman's ρ in the metric's sign."""
+    """A metric along its own dial: levels, means over seeds (NaN: withheld), and Spearman's ρ in the metric's sign.
+
+    ``rho.n`` counts the levels that have a value; the rule holds on all of them only.
+    """
 
     instrument: Instrument
     levels: tuple[float, ...]
@@ -59,18 +63,23 @@ class Dose:
 
     @property
     def holds(self) -> bool:
-        return self.rho.value >= LEAST_RHO
+        return self.rho.n == len(self.levels) and self.rho.value >= LEAST_RHO
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """How far a metric moves under a setting that it should not answer to, and in shares of its own Δ."""
+    """How far a metric moves under a setting that is not its dial's, and in shares of its own Δ.
+
+    ``n`` models had a value. Other dials and placebos are judged; label noise, the number of images and the length of
+    training are reported (the protocol's second question).
+    """
 
     instrument: Instrument
     setting: str
     delta: float
     share: float
     n: int
+    is_judged: bool
 
 
 def values(rows: Sequence[Row], setting: str, metric: str) -> Floats:
@@ -131,15 +140,24 @@ def leaks(rows: Sequence[Row], instrument: Instrument) -> list[Leak]:
     base = mean(values(rows, "base", instrument.metric))
     top = mean(values(rows, level_name(instrument.dial, LEVELS[instrument.dial][-1]), instrument.metric))
     own = abs(top - base)
-    dials = {dial: levels for dial, levels in {**LEVELS, **OTHERS}.items() if dial != instrument.dial}
-    settings = [level_name(dial, level) for dial, levels in dials.items() for level in levels]
-    settings += list(dict.fromkeys(row["setting"] for row in rows if row["group"] == "amount"))
+    judged = {**LEVELS, **OTHERS}
+    del judged[instrument.dial], judged[REPORTED]
+    settings = {level_name(dial, level): True for dial, levels in judged.items() for level in levels}
+    settings |= {level_name(REPORTED, level): False for level in OTHERS[REPORTED]}
+    settings |= {row["setting"]: False for row in rows if row["group"] == "amount"}
     found = []
-    for setting in settings:
+    for setting, is_judged in settings.items():
         seen = values(rows, setting, instrument.metric)
         delta = mean(seen) - base
-        found.append(Leak(instrument, setting, delta, abs(delta) / own if own else float("nan"), len(seen)))
+        share = abs(delta) / own if own else float("nan")
+        found.append(Leak(instrument, setting, delta, share, len(seen), is_judged))
     return found
+
+
+def worst(found: Sequence[Leak]) -> Leak:
+    """Return the largest leak among those that are judged."""
+    judged = [leak for leak in found if leak.is_judged]
+    return max((leak for leak in judged if np.isfinite(leak.share)), key=lambda leak: leak.share, default=judged[0])
 
 
 def regression(rows: Sequence[Row], instrument: Instrument) -> tuple[dict[str, Estimate], int]:
@@ -188,6 +206,18 @@ def truth(rows: Sequence[Row], instrument: Instrument, *, among: Callable[[Row],
     for _ in range(RESAMPLES // 4):
         drawn.append(rho([row for k in random.randint(0, len(names), len(names)) for row in groups[names[k]]]))
     return _estimate(rho(seen), drawn, len(seen))
+
+
+def ceiling(rows: Sequence[Row], instrument: Instrument) -> float:
+    """Return what a perfect metric would reach: the truth measured twice, each time on 1,000 fresh images.
+
+    Most models have the dial at 0, where the ranks of both are sampling noise; the mean of 200 simulated repetitions.
+    """
+    seen = [row for row in rows if row["metrics"][instrument.metric] is not None]
+    share, given = (np.array([row["metrics"][name] for row in seen]) for name in (instrument.truth, "top1"))
+    random = np.random.RandomState(0)
+    again = random.binomial(N_TEST, share, size=(2, 200, len(share))) / N_TEST
+    return float(np.mean([partial_spearman(x, y, given) for x, y in zip(*again, strict=True)]))
 
 
 def _estimate(value: float, drawn: Sequence[float], n: int) -> Estimate:

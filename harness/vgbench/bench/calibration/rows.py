@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vgbench.bench.calibration.settings import Setting, experiment, settings
+from vgbench.bench.calibration.settings import TASKS, Setting, experiment, settings
+from vgbench.errors import VgbenchError
 
 Row = dict[str, Any]
 AT_ONCE = 6  # settings in one run: enough that its workers seldom wait, few enough that little is lost on a kill
@@ -23,12 +25,10 @@ def read(path: Path) -> list[Row]:
 
 def missing(rows: Sequence[Row]) -> Iterator[list[Setting]]:
     """Yield the settings that lack a row, those of one kind of training together, in the order of the design."""
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[row["setting"]] = counts.get(row["setting"], 0) + 1
+    seeds = Counter(row["setting"] for row in rows)
     chunk: list[Setting] = []
     for setting in settings():
-        if counts.get(setting.name, 0) >= setting.seeds:
+        if seeds[setting.name] >= setting.seeds:
             continue
         if chunk and (chunk[0].training != setting.training or len(chunk) == AT_ONCE):
             yield chunk
@@ -39,20 +39,29 @@ def missing(rows: Sequence[Row]) -> Iterator[list[Setting]]:
 
 
 def add(several: Sequence[Setting], path: Path, home: Sequence[str], say: Callable[[str], None]) -> None:
-    """Train and score some settings by ``vgbench run``, and append their rows."""
+    """Train and score some settings by ``vgbench run``, and add their rows; what it prints goes to stderr.
+
+    Raises ``VgbenchError`` when a cell failed; the rows of the others are added all the same.
+    """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "experiment.toml"
         file.write_text(experiment(several))
         command = [sys.executable, "-m", "vgbench.cli", *home, "run", str(file), "-o", f"{folder}/run", "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(command)}\n{done.stderr[-2000:]}")
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         cells = [json.loads(file.read_text()) for file in sorted(Path(folder).glob("run/cells/*/result.json"))]
-    rows = [row for setting in several for row in rows_of(setting, cells)]
+    found = [row for setting in several for row in rows_of(setting, [c for c in cells if c["status"] == "ok"])]
+    whole = [row for row in found if len(row["cells"]) == len(TASKS)]
+    known = read(path)
+    have = {(row["setting"], row["seed"]) for row in known}
+    new = [row for row in whole if (row["setting"], row["seed"]) not in have]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as lines:
-        lines.writelines(json.dumps(row, sort_keys=True) + "\n" for row in rows)
-    say(f"{len(rows)} models: {', '.join(setting.name for setting in several)}")
+    whole_file = path.with_suffix(".new")  # put in place whole: a kill leaves the old rows or all of the new ones
+    whole_file.write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in [*known, *new]))
+    whole_file.replace(path)
+    say(f"{len(new)} models: {', '.join(setting.name for setting in several)}")
+    reasons = [cell["reason"] for cell in cells if cell["status"] != "ok"]
+    if done.returncode or reasons:
+        raise VgbenchError(f"a cell of the calibration failed: {reasons[0] if reasons else done.stdout[-300:]}")
 
 
 def rows_of(setting: Setting, cells: Sequence[Row]) -> list[Row]:
