@@ -11,6 +11,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -21,11 +22,26 @@ BEAT_SECONDS = 5.0
 STALE_SECONDS = 30.0  # six missed beats: long enough for a busy network file system
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What a claim's file says: whose it is, and the digests of the nodes that are read meanwhile."""
+
+    host: str
+    pid: str
+    reads: tuple[str, ...]
+
+    @classmethod
+    def of(cls, path: Path) -> Holder:
+        """Read a claim; its file may be empty for a moment. Raises ``FileNotFoundError`` when it was given back."""
+        words = path.read_text().split()
+        return cls(words[0], words[1], tuple(words[2:])) if len(words) >= 2 else cls("", "", ())
+
+
 class Claims(Protocol):
     """Say which shards this process may make."""
 
-    def take(self, name: str) -> bool:
-        """Claim a shard; False while a live process elsewhere holds it."""
+    def take(self, name: str, reads: Sequence[str] = ()) -> bool:
+        """Claim a shard that is made from the nodes ``reads``; False while a live process elsewhere holds it."""
         ...
 
     def release(self, name: str) -> None:
@@ -40,7 +56,7 @@ class Claims(Protocol):
 class NoClaims:
     """Every process makes everything: correct, and double work."""
 
-    def take(self, name: str) -> bool:
+    def take(self, name: str, reads: Sequence[str] = ()) -> bool:
         return True
 
     def release(self, name: str) -> None:
@@ -61,9 +77,9 @@ class FileClaims:
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
-    def take(self, name: str) -> bool:
+    def take(self, name: str, reads: Sequence[str] = ()) -> bool:
         try:
-            is_taken = self._create(self.folder / name)
+            is_taken = self._create(self.folder / name, reads)
         except OSError as error:
             if is_disk_full(error):
                 raise DiskFull(str(self.folder)) from error
@@ -77,7 +93,7 @@ class FileClaims:
                 self._thread.start()
         return is_taken
 
-    def _create(self, path: Path) -> bool:
+    def _create(self, path: Path, reads: Sequence[str]) -> bool:
         """Make a claim's file; one that a dead process left is taken over. False while a live process holds it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for _ in range(2):
@@ -88,7 +104,7 @@ class FileClaims:
                     return False
                 path.unlink(missing_ok=True)
                 continue
-            os.write(handle, f"{socket.gethostname()} {os.getpid()}".encode())
+            os.write(handle, " ".join([socket.gethostname(), str(os.getpid()), *reads]).encode())
             os.close(handle)
             return True
         return False
@@ -114,12 +130,12 @@ class FileClaims:
         """Say whether a claim's holder lives: its heart beats, and on this machine its process exists."""
         try:
             age = time.time() - path.stat().st_mtime
-            host, _, pid = path.read_text().partition(" ")
+            holder = Holder.of(path)
         except FileNotFoundError:
             return False
         if age > self.stale_seconds:
             return False
-        return host != socket.gethostname() or not pid or process_exists(int(pid))
+        return holder.host != socket.gethostname() or not holder.pid or process_exists(int(holder.pid))
 
 
 def process_exists(pid: int) -> bool:

@@ -28,6 +28,10 @@ class UsageError(VgbenchError):
     exit_code = 2
 
 
+class UnknownName(UsageError):
+    """Say that nobody declares a name."""
+
+
 class CannotServe(VgbenchError):
     """Raised by a source that cannot make a request (``reason``): its cell becomes *blocked*."""
 
@@ -69,16 +73,16 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def unknown(kind: str, name: str, known: Iterable[str], *, listing: str | None = None) -> UsageError:
+def unknown(kind: str, name: str, known: Iterable[str], *, listing: str | None = None) -> UnknownName:
     """Build the error for a name that nobody declares; ``listing`` is the command that lists the right ones."""
     known = sorted(known)
     close = nearest(name, known)
     what = f"no {kind} is called {name!r}"
     if close:
-        return UsageError(what, hint=f"did you mean {close!r}?")
+        return UnknownName(what, hint=f"did you mean {close!r}?")
     if listing:
-        return UsageError(what, hint=f"see: {listing}")
-    return UsageError(what, hint=f"known: {', '.join(known)}" if known else None)
+        return UnknownName(what, hint=f"see: {listing}")
+    return UnknownName(what, hint=f"known: {', '.join(known)}" if known else None)
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -165,7 +165,8 @@ class Run:
             if digest in self.failures:
                 continue
             claim = f"{digest}-{shard:06d}"
-            if not self.claims.take(claim):
+            reads = [(g.node if isinstance(g, Head) else g).digest for _, g in self.plan.nodes[digest].node.inputs]
+            if not self.claims.take(claim, reads):
                 self._elsewhere[digest, shard] = None
             elif self.store.has(digest, shard):  # made elsewhere since the plan
                 self.claims.release(claim)

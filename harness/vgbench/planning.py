@@ -507,14 +507,14 @@ def shard_count(given: Node | Head, n: int = 0) -> int:
 def _items(
     node: Node, shards: Sequence[int], missing: Sequence[int], planned: Mapping[str, PlannedNode], store: Store
 ) -> int:
-    """Return a count to estimate by: items made, shards × size, samples of a training, or what the inputs hold."""
+    """Return a count to estimate by: items made, shards × size, what the params state, or what the inputs hold."""
     if node.shard_size:
         return len(shards) * node.shard_size
     if not missing:
         return sum(store.commit_of(node.digest, shard).items for shard in shards)
-    samples = node.param.get("samples_seen")
-    if isinstance(samples, int):
-        return samples
+    stated = node.param.get("samples_seen", None if node.inputs else node.param.get("n"))
+    if isinstance(stated, int):
+        return stated
     heads = [given.n for _, given in node.inputs if isinstance(given, Head)]
     sizes = {name: planned[given.digest].items for name, given in node.inputs if isinstance(given, Node)}
     return sum(heads) or sizes.get("images") or max(sizes.values(), default=1)

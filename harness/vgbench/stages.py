@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-from vgbench.errors import UsageError
+from vgbench.errors import UnknownName
 from vgbench.types import (
     Backbone,
     ClassList,
@@ -139,7 +139,7 @@ def architecture(g: Graph, name: str) -> tuple[str, Mapping[str, Any]]:
     """Return the timm architecture and its arguments that a name stands for: a declared part's, or timm's own."""
     try:
         values = g.part("backbone", name).values
-    except UsageError:
+    except UnknownName:  # timm's: the parent process cannot ask it
         return name, {}
     return values["arch"], values["arch_args"]
 
@@ -198,11 +198,12 @@ def answered(
     categories: Categories | None = None,
     rule: Literal["mean", "top1"] = "top1",
     untrained: Node | None = None,
+    has_floor: bool = True,
 ) -> Scores:
     """Score answers to a test, in coarser categories where there are some.
 
-    ``untrained``: the answers of the same network's initialisation, the control ``random_init`` and the floor: a bias
-    scorer gives no value to a network that answers no better.
+    ``untrained``: the answers of the same network's initialisation, the control ``random_init``; and with ``has_floor``
+    what a bias scorer compares with: it gives no value to a network that answers no better.
     """
 
     def in_categories(found: Node) -> Node:
@@ -212,7 +213,7 @@ def answered(
         return Scores(score(g, in_categories(answers), labels, scorer=scorer))
     floor = in_categories(untrained)
     return Scores(
-        score(g, in_categories(answers), labels, scorer=scorer, random_init=floor),
+        score(g, in_categories(answers), labels, scorer=scorer, random_init=floor if has_floor else None),
         {"random_init": score(g, floor, labels, scorer=scorer)},
     )
 

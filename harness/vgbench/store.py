@@ -11,6 +11,7 @@ import glob
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -66,6 +67,7 @@ class Store:
     """The store under ``home``. Makes its folders on the first write."""
 
     home: Path
+    _token: str = field(default_factory=lambda: secrets.token_hex(4))  # tells this store's staging folders from others
     _checked: dict[Path, tuple[int, int, int]] = field(default_factory=dict)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────
@@ -134,7 +136,9 @@ class Store:
         root = self.home / "tmp"
         try:
             root.mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(prefix=f"{label}-{_this_process()}-", dir=root))
+            return Path(
+                tempfile.mkdtemp(prefix=f"{label}-{socket.gethostname()}-{os.getpid()}-{self._token}-", dir=root)
+            )
         except OSError as error:
             if is_disk_full(error):
                 raise DiskFull(str(self.home)) from error
@@ -259,8 +263,8 @@ class Store:
         shutil.rmtree(folder, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove every staging folder of this process: what an interrupt may leave that nobody has noted yet."""
-        for left in self.home.glob(f"tmp/*-{glob.escape(_this_process())}-*"):
+        """Remove every staging folder made through this object: an interrupt may leave one that nobody has noted."""
+        for left in self.home.glob(f"tmp/*-{self._token}-*"):
             self.discard(left)
 
     def copy_cell(self, digest: str, run_dir: Path) -> None:
@@ -320,10 +324,6 @@ def copy_file(source: Path, target: Path) -> None:
         Path(name).replace(target)
     except OSError as error:
         raise VgbenchError(f"cannot write {target}: {error.strerror}") from error
-
-
-def _this_process() -> str:
-    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 def _umask() -> int:

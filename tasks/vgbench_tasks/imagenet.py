@@ -46,7 +46,7 @@ def predicted(values: Any, categories: tuple[tuple[str, tuple[int, ...]], ...]) 
 
     of_class = {str(member): category for category, members in categories for member in members}
     classes = {str(i): NOTHING for i in range(N_CLASSES)} | of_class
-    texts = [classes.get(str(value), str(value)) for value in values]
+    texts = [classes.get(whole(value), str(value)) for value in values]
     refuse_unknown("categories or ImageNet classes 0..999", texts, [*(name for name, _ in categories), NOTHING])
     return np.asarray(texts)
 
@@ -56,9 +56,15 @@ def binary(column: str, values: Any) -> Any:
     import numpy as np
 
     known = {"0": 0, "1": 1, "false": 0, "true": 1}
-    given = [str(value).lower() for value in values]
+    given = [whole(value).lower() for value in values]
     refuse_unknown(f"values of {column} (0 or 1)", given, list(known))
     return np.asarray([known[value] for value in given])
+
+
+def whole(value: Any) -> str:
+    """Return a value as text; ``407.0``, as pandas writes a column of whole numbers with gaps, is ``407``."""
+    text = str(value)
+    return text.removesuffix(".0") if text.removesuffix(".0").isdecimal() else text
 
 
 def refuse_unknown(what: str, values: list[str], known: list[str]) -> None:

@@ -110,6 +110,14 @@ def test_gc_leaves_unfinished_work_and_what_a_live_process_is_making(vgbench: Co
     assert mine.exists() and checkpoint.exists() and not dead.exists() and not orphan.exists()
 
 
+def test_gc_keeps_what_a_live_process_reads(vgbench: Command, home: Path) -> None:
+    run(vgbench, 12)
+    pack = next(path for path in home.glob("store/*/*/*/*") if path.name.startswith("pack-")).parent.parent.name
+    (home / "claims" / f"{'ef' * 32}-000000").write_text(f"{socket.gethostname()} {os.getpid()} {pack}")
+    vgbench("cache", "gc", "--older-than", "0", "--yes")
+    assert [path.parent.parent.name for path in home.glob("store/*/*/*/pack-*")] == [pack]
+
+
 def test_repair_moves_what_changed_and_the_next_run_remakes_only_that(vgbench: Command, home: Path) -> None:
     first = run(vgbench, 12).json
     shard = next(home.glob("store/*/*/*/images.parquet"))

@@ -33,8 +33,9 @@ class World:
     home: Path
 
     def run(self, *words: str) -> Answer:
-        """Run a command of a document; ``/data/…`` is the world's own, and pip installs beside our packages."""
+        """Run a command of a document; ``/data/…`` is the world's own, ``docs/…`` ours; pip installs elsewhere."""
         given = [word.replace("/data/", f"{self.data}/") for word in words]
+        given = [f"{ROOT}/{word}" if word.startswith("docs/") else word for word in given]
         if given[0] == "pip":
             quiet = ("--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--upgrade")
             given = ["-m", "pip", "install", *quiet, "--target", str(self.site), *(w for w in given[2:] if w != "-e")]

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from tests.conftest import Answer
 
+from vgbench import stages
 from vgbench.images import LABELS_FILE, read_table
 from vgbench.locate import Locator
 from vgbench.metrics import bias
-from vgbench.planning import Asked, Plan, make_plan
+from vgbench.planning import Asked, Builder, Plan, make_plan
 from vgbench.registry import Registry
 from vgbench.steps.score import columns_of
 from vgbench.store import Store
@@ -134,6 +135,38 @@ def test_background_gap_gives_scripted_observers_their_values(tmp_path: Path) ->
     backgrounds = {**labels, "background": np.where(same, labels["class_id"], "")}
     seen = bias.background_gap(answered(observers.background_only(backgrounds, 3)), labels, options)
     assert covers(value_of(seen, "background_gap"), 1 - 1 / 16)
+
+
+def test_gap_over_training_runs_keeps_the_pairing(tmp_path: Path) -> None:
+    """An observer that is right or wrong about an object before either background has no gap, and no width of one."""
+    labels = drawn(tmp_path, "background-pair", 400)
+    runs = []
+    for seed in range(3):
+        wrong = np.random.RandomState(seed).random_sample(400)[labels["foreground"]] < 0.4
+        scored = bias.background_gap(answered(np.where(wrong, "na", labels["class_id"])), labels, {"n_classes": 16})
+        assert np.mean(scored.per_item) == value_of(scored, "background_gap").value == 0
+        runs.append(scored.per_item)
+    assert np.abs(runs).max() == 0
+    lone = {**labels, "foreground": np.arange(800)}  # the same images, not known to be pairs
+    scored = bias.background_gap(answered(np.where(wrong, "na", labels["class_id"])), lone, {"n_classes": 16})
+    assert scored.per_item is not None
+    assert np.mean(scored.per_item) == pytest.approx(value_of(scored, "background_gap").value, abs=1e-12)
+    ci = value_of(scored, "background_gap").ci
+    width = 2 * 1.96 * np.std(scored.per_item) / np.sqrt(800)
+    assert width == pytest.approx(ci.hi - ci.lo, rel=0.1)
+
+
+def test_withheld_inclination_has_no_classes_either(tmp_path: Path) -> None:
+    labels = drawn(tmp_path, "cue-conflict", 160)
+    scored = bias.cue_conflict(answered(observers.shape_only(labels)), labels, {"n_classes": 16, "floor": 1.0})
+    assert value_of(scored, "texture_inclination").value is None and scored.per_class == ()
+
+
+def test_backbone_is_a_declared_one_or_timms() -> None:
+    registry = Registry()
+    g = Builder(registry, Locator(), {})
+    assert stages.architecture(g, "toybox-resnet")[0] == "resnet18"
+    assert stages.architecture(g, "resnet50") == ("resnet50", {})
 
 
 def test_flips_are_counted_against_each_own_base_image(tmp_path: Path) -> None:

@@ -265,3 +265,10 @@ def test_a_frame_covers_the_whole_image() -> None:
     still = scene.Style(occlusion=0.0, noise=0.0)
     here, there = (drawn.but(background=np.full(len(drawn), b)) for b in (1, 2))
     assert np.array_equal(here.pixels(style=still), there.pixels(style=still))
+
+
+def test_another_value_is_drawn_evenly_also_for_one_that_is_not_among_them() -> None:
+    share = (np.arange(1200) + 0.5) / 1200
+    for avoid, expected in ((0, {1: 300, 2: 300, 3: 300, 4: 300}), (2, {1: 400, 3: 400, 4: 400})):
+        found = pick_other((1, 2, 3, 4), share, np.full(1200, avoid))
+        assert dict(zip(*(x.tolist() for x in np.unique(found, return_counts=True)), strict=True)) == expected

@@ -27,7 +27,8 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 def call(args: argparse.Namespace, context: Context) -> int:
     if args.name is None:
         if args.json:
-            write_json([{"name": name, "summary": text} for name, (_, text) in BENCHES.items()])
+            listed = [{"name": name, "kind": "bench", "summary": text} for name, (_, text) in BENCHES.items()]
+            write_json(listed)  # as `list --json`
         else:
             write_columns([(name, text) for name, (_, text) in BENCHES.items()])
         return 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vgbench.claims import Holder
 from vgbench.commands.output import note, write, write_columns, write_json
 from vgbench.errors import CorruptArtifact, UsageError
 from vgbench.store import FREED, RECORD, STALE, Commit, Store, read_commit
@@ -112,7 +114,7 @@ def call_gc(args: argparse.Namespace, context: Context) -> int:
     store = Store(context.home)
     before = time.time() - args.older_than * HOUR
     freeable = [commit for commit in _unneeded(store) if (commit.folder / RECORD).stat().st_mtime <= before]
-    leftovers = [path for path in _leftovers(store) if path.stat().st_mtime <= before]
+    leftovers = [path for path in _leftovers(store) if _changed(path) <= before]
     n_bytes = sum(map(_bytes, freeable)) + sum(_size(path) for path in leftovers)
     if args.yes:
         for commit in freeable:
@@ -167,7 +169,8 @@ def _unneeded(store: Store) -> list[Commit]:
     pins = store.pins()
     finished = _ancestors([c for c in cells if c.record["cell"] not in pins], shards)
     needed = _ancestors([c for c in cells if c.record["cell"] in pins], shards)
-    claimed = {path.name[:64] for path in store.home.glob("claims/*")}
+    claims = _claims(store)
+    claimed = {name[:64] for name in claims} | {digest for holder in claims.values() for digest in holder.reads}
     return [
         commit
         for digest in sorted(finished - needed - claimed)
@@ -188,19 +191,38 @@ def _ancestors(commits: list[Commit], shards: dict[str, list[Commit]]) -> set[st
     return found
 
 
-def _leftovers(store: Store) -> list[Path]:
-    """Return what killed processes left: staging and scratch folders that no claim's holder may be working in."""
-    holders: dict[str, str] = {}
+def _claims(store: Store) -> dict[str, Holder]:
+    """Return who is making which shard."""
+    found: dict[str, Holder] = {}
     for path in store.home.glob("claims/*"):
         with contextlib.suppress(FileNotFoundError):  # given back just now
-            holders[path.name] = "-".join(path.read_text().split())
-    staging = [p for p in store.home.glob("tmp/*") if not any(f"-{holder}-" in p.name for holder in holders.values())]
-    return staging + [path for path in store.home.glob("scratch/*") if path.name not in holders]
+            found[path.name] = Holder.of(path)
+    return found
+
+
+def _leftovers(store: Store) -> list[Path]:
+    """Return what killed processes left: staging and scratch folders that no claim's holder may be working in."""
+    claims = _claims(store)
+    working = [f"-{holder.host}-{holder.pid}-" for holder in claims.values()]
+    staging = [path for path in store.home.glob("tmp/*") if not any(mark in path.name for mark in working)]
+    return staging + [path for path in store.home.glob("scratch/*") if path.name not in claims]
 
 
 def _bytes(commit: Commit) -> int:
     return sum(file["bytes"] for file in commit.record["files"].values())
 
 
+def _changed(path: Path) -> float:
+    """Return when a folder changed last; never, for one that a run has just put in its place."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
+
+
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    n_bytes = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            n_bytes += path.stat().st_size if path.is_file() else 0
+    return n_bytes

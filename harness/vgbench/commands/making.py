@@ -35,7 +35,7 @@ def make(
 
     kind, devices = machine(device)
     environment = {**context.environment, **({"HF_HUB_OFFLINE": "1"} if offline else {})}
-    logs = store.staging("logs")
+    logs = Store(context.home).staging("logs")  # of another store object: they outlive an interrupt
     display = Display(plan, quiet=quiet)
     executor = LocalExecutor(workers or devices, environment, logs, kind)
     run = Run(plan, store, executor, on_event=display.event, claims=FileClaims(store.home / "claims"))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import pkgutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgbench.commands.output import note, write, write_columns, write_json
 from vgbench.commands.usertables import derived, derived_or_refused, refuse_other_samples, refuse_unknown, usual
-from vgbench.errors import UsageError
+from vgbench.errors import NotObserved, UsageError
 
 if TYPE_CHECKING:
     from vgbench.commands import Context
@@ -133,13 +134,29 @@ def _labels(
     if args.labels is not None:
         path = Path(args.labels)
         return (derived_or_refused(path, how) if how else usual(path, "class_id", class_ids)), f"file {args.labels}"
-    if how is not None:
-        own = derived(Path(args.predictions), how)
+    if how is not None:  # columns that the predictions' file has; then the data set; then what its sample ids say
+        own = derived(Path(args.predictions), replace(how, columns=tuple(names for names in how.columns if names)))
+        if own is None and () in how.columns and not _is_here(task, context):
+            own = derived(Path(args.predictions), how)
         if own is not None:
             return own, f"file {args.predictions}"
     if task.spec.labels is None:
         raise UsageError(f"task {task.spec.name!r} declares no labels", hint="give them: --labels FILE")
     return _declared_labels(task, context), ":".join(task.spec.labels)
+
+
+def _is_here(task: Chosen[TaskSpec], context: Context) -> bool:
+    """Say whether the task's declared labels can be read on this machine."""
+    from vgbench.locate import Locator
+    from vgbench.planning import Builder
+
+    if task.spec.labels is None:
+        return False
+    try:
+        Builder(context.registry, Locator(context.home, note), {}).dataset(*task.spec.labels)
+    except NotObserved:
+        return False
+    return True
 
 
 def _declared_labels(task: Chosen[TaskSpec], context: Context) -> Columns:

@@ -26,7 +26,10 @@ SHOWN = 3  # names given of each mistake
 
 
 def usual(path: Path, wanted: str, class_ids: Sequence[str] | None) -> Columns:
-    """Read ``sample_id`` and ``wanted`` as arrays of text; refuse what is not a class id for each sample once."""
+    """Read ``sample_id`` and ``wanted`` as arrays of text; refuse what is not a class id for each sample once.
+
+    Labels keep their further columns, as texts: what a scorer reads besides the class.
+    """
     import numpy as np
 
     table = read(path)
@@ -46,7 +49,9 @@ def usual(path: Path, wanted: str, class_ids: Sequence[str] | None) -> Columns:
         refuse_unknown(values, class_ids, path, allow_nothing=wanted == "prediction")
     if "scores" in table.column_names and wanted == "prediction":
         _refuse_scores(path, ids, table["scores"], None if class_ids is None else len(class_ids))
-    return {"sample_id": np.asarray(ids), wanted: np.asarray(values)}
+    found = {"sample_id": np.asarray(ids), wanted: np.asarray(values)}
+    more = set(table.column_names) - {*found, "label"} if wanted == "class_id" else set()
+    return {**found, **{name: np.asarray([_text(v) for v in table[name].to_pylist()]) for name in sorted(more)}}
 
 
 def derived(path: Path, how: UserTable) -> Columns | None:

@@ -49,12 +49,16 @@ def import_is_light(subject: PluginSubject) -> None:
 def spec_is_well_formed(subject: SourceSubject | TaskSubject) -> None:
     """Name, summary, options and metrics are complete and agree with each other.
 
-    A name is lower-case letters, digits, `-`, `_`, and `/` for a family of tasks, so that it can be typed. Every option
-    has a help text and a default of its own type; the primary option is declared. Metrics have ordered bounds, and a
-    chance level inside them where there is one.
+    A name is lower-case letters, digits, `-`, `_`, and in a task's `/` for its family, so that it can be typed. Every
+    option has a help text and a default of its own type; the primary option is declared. Metrics have ordered bounds,
+    and a chance level inside them where there is one.
     """
     spec = subject.spec
-    require(NAME.fullmatch(spec.name), f"the name {spec.name!r} is not lower-case letters, digits, '-', '_' and '/'")
+    is_task = isinstance(subject, TaskSubject)
+    right = NAME.fullmatch(spec.name) and (is_task or "/" not in spec.name)
+    require(
+        right, f"the name {spec.name!r} is not lower-case letters, digits, '-' and '_'{' and /' if is_task else ''}"
+    )
     require(spec.summary.strip(), "the summary is empty")
     require("\n" not in spec.summary and len(spec.summary) <= 120, "the summary is not one line of at most 120 letters")
     names = [option.name for option in spec.options]

@@ -153,15 +153,24 @@ def _apart_from_subject(score: Node) -> set[str]:
     return {node.digest for node in score.walk() if not reads_subject(node)}
 
 
+def labels_of(subject: TaskSubject) -> Node:
+    """Return the node of the test labels: the declared data set's, or what the score reads as its labels."""
+    with subject.refusing():
+        if subject.spec.labels is not None:
+            return subject.bench.builder().dataset(*subject.spec.labels).labels
+        labels = dict(subject.scores().score.inputs).get("labels")
+    if not isinstance(labels, Node):
+        raise NotApplicable("its score reads no labels")
+    return labels
+
+
 def labels_stay_with_the_score(subject: TaskSubject) -> None:
     """The labels of the test split are an input of `vgbench.score` and of nothing else.
 
     Whatever reads them earlier could teach with them.
     """
-    if subject.spec.labels is None:
-        raise NotApplicable("it declares no labels of a data set")
     nodes = nodes_of(subject)  # first: a form that is blocked has nothing to look at
-    labels = subject.bench.builder().dataset(*subject.spec.labels).labels
+    labels = labels_of(subject)
     for node in nodes:
         reads = any(given == labels for _, given in node.inputs)
         require(not reads or node.step.id == "vgbench.score", f"step {node.step.id} reads the test labels")

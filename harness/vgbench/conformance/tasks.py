@@ -10,7 +10,7 @@ from typing import Any
 
 from vgbench.conformance.asking import N_IMAGES, build
 from vgbench.conformance.bench import Bench
-from vgbench.conformance.graphs import form_is_served
+from vgbench.conformance.graphs import form_is_served, labels_of
 from vgbench.conformance.outcome import Broken, NotApplicable, require
 from vgbench.conformance.subjects import SourceSubject, TaskSubject
 from vgbench.errors import VgbenchError
@@ -150,14 +150,10 @@ def _cli(bench: Bench, arguments: list[str]) -> dict[str, Any]:
 
 
 def _labels(subject: TaskSubject) -> dict[str, Any]:
-    """Return the test split's labels as columns; single-label tasks only."""
+    """Return the test labels as columns; single-label tasks only."""
     import numpy as np
 
-    if subject.spec.labels is None:
-        raise NotApplicable("it declares no labels of a data set")
-    with subject.refusing():
-        node = subject.bench.builder().dataset(*subject.spec.labels).labels
-    folder = subject.bench.make(node)[0]
+    folder = subject.bench.make(labels_of(subject))[0]
     table = read_table(folder / LABELS_FILE)
     if "class_id" not in table.column_names:
         raise NotApplicable("its labels are not one class for each sample")
@@ -168,8 +164,10 @@ def _predictions(subject: TaskSubject) -> dict[str, list[Any]]:
     """Return right, constant (one for each class) and random predictions of the test split, (N,) class ids each."""
     import numpy as np
 
-    truth = _labels(subject)["class_id"]
+    truth = _labels_of(subject)["class_id"]
     ids = np.asarray(subject.request().classes.ids)
+    if not np.isin(truth, ids).all():  # other classes than the source's: features are probed
+        ids = np.unique(truth)
     generator = np.random.default_rng(0)
     return {
         "right": [truth],
@@ -184,8 +182,9 @@ def _score(subject: TaskSubject, predicted: Any) -> Scored:
     labels = _labels_of(subject)
     scorer: Scorer = resolve(subject.spec.scorer)
     columns: Mapping[str, Any] = {"sample_id": labels["sample_id"], "prediction": predicted}
+    options = subject.scores().score.param.get("scorer", {}).get("values", {})
     try:
-        return scorer(columns, labels, {})
+        return scorer(columns, labels, options)
     except KeyError as error:
         raise NotApplicable(f"its scorer needs the column {error}") from None
 

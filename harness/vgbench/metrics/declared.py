@@ -1,11 +1,16 @@
 """What the bias scorers report, for a task's ``metrics``. No numpy: tasks are declared on the path of every command.
 
-Chance is a number here, not "1/C": C is the number of classes that a source is asked for, and a test may have others.
+The chance level of an accuracy: "1/C" where answers are the classes that the source is asked for, a number where they
+are others, None where it is not simple (the top class of 1,000, mapped to ten).
 """
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 from vgbench.types import Metric
+
+Chance: TypeAlias = float | Literal["1/C"] | None
 
 CHANCES = 3  # P_0's accuracy must be this many times chance: below it a ratio to it is noise (toybox.md)
 
@@ -22,14 +27,12 @@ def texture_metrics(n_classes: int, *, gap: bool = False) -> tuple[Metric, ...]:
     return (*found, Metric("texture_gap", bounds=(-1.0, 1.0), higher_is_better=False)) if gap else found
 
 
-def context_metrics(n_classes: int, *, guessed: bool = True) -> tuple[Metric, ...]:
-    """Return what ``context_bias`` reports for K categories; ``guessed``: a guess is one of these K.
+def context_metrics(n_classes: int, *, chance: Chance) -> tuple[Metric, ...]:
+    """Return what ``context_bias`` reports for at most K categories.
 
-    Otherwise (the top class of 1,000, mapped to ten) accuracies have no simple chance level. A ratio is at most
-    K/3, since P_0's accuracy is at least 3/K.
+    A ratio is at most K/3, since P_0's accuracy is at least 3/K.
     """
     ratios = ("avg", "12", "12_reweighted", "1", "2", "3")
-    chance = 1 / n_classes if guessed else None
     highest = max(1.0, n_classes / CHANCES)
     return (
         *(Metric(f"context_bias_{name}", bounds=(0.0, highest)) for name in ratios),
@@ -37,12 +40,11 @@ def context_metrics(n_classes: int, *, guessed: bool = True) -> tuple[Metric, ..
     )
 
 
-def background_metrics(n_classes: int, *, guessed: bool = True) -> tuple[Metric, ...]:
-    """Return what ``background_gap`` reports for K classes; ``guessed`` as in ``context_metrics``.
+def background_metrics(n_classes: int, *, chance: Chance) -> tuple[Metric, ...]:
+    """Return what ``background_gap`` reports for at most K classes.
 
     The relative gap is above 1 − K, since the accuracy that it is relative to is above 1/K.
     """
-    chance = 1 / n_classes if guessed else None
     return (
         Metric("background_gap", bounds=(-1.0, 1.0), higher_is_better=False),
         Metric("background_gap_relative", bounds=(1.0 - n_classes, 1.0), higher_is_better=False),

@@ -168,11 +168,11 @@ def pick(values: tuple[int, ...] | _Int, share: NDArray[np.float64]) -> _Int:
 
 
 def pick_other(values: tuple[int, ...], share: NDArray[np.float64], avoid: _Int) -> _Int:
-    """Return one of ``values`` that is not ``avoid`` (N,), evenly among the others: (N,)."""
+    """Return one of ``values`` that is not ``avoid`` (N,), evenly among the others (all, where it is none): (N,)."""
     table = np.asarray(values)
-    place = (share * (len(values) - 1)).astype(np.int64)
     at = np.searchsorted(table, avoid)  # values are in rising order
     is_known = (at < len(values)) & (table[np.minimum(at, len(values) - 1)] == avoid)
+    place = (share * np.where(is_known, len(values) - 1, len(values))).astype(np.int64)
     return np.asarray(table[np.where(is_known & (place >= at), place + 1, place)])
 
 

@@ -33,7 +33,7 @@ from vgbench_tasks.imagenet import FLOOR, no_backbone
 NAME = "background-gap"
 CLASSES = "imagenet-9"
 N_CLASSES = 9
-SCORER = Part("scorer", NAME, "1", "vgbench.metrics.bias:background_gap", {"n_classes": N_CLASSES})
+SCORER = Part("scorer", NAME, "2", "vgbench.metrics.bias:background_gap", {"n_classes": N_CLASSES})
 
 
 def scores(
@@ -73,7 +73,7 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
         summary="what is lost before a background of another class (ImageNet-9)?",
         request=request,
         graph=graph,
-        metrics=background_metrics(N_CLASSES, guessed=False),
+        metrics=background_metrics(N_CLASSES, chance=None),
         scorer=SCORER.entry,
         labels=(NAME, "test"),
         options=(FLOOR,),

@@ -32,7 +32,7 @@ from vgbench_tasks.imagenet import FLOOR, no_backbone
 NAME = "cue-conflict"
 CLASSES = "cue-conflict"
 N_CLASSES = 16
-SCORER = Part("scorer", NAME, "1", "vgbench.metrics.bias:cue_conflict", {"n_classes": N_CLASSES})
+SCORER = Part("scorer", NAME, "2", "vgbench.metrics.bias:cue_conflict", {"n_classes": N_CLASSES})
 
 
 def scores(

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from vgbench import Backbone, Graph, Images, Option, Part, Scores, TaskSpec, stages
+from vgbench import Backbone, Graph, Images, Option, Scores, TaskSpec, stages
 from vgbench.metrics.declared import texture_metrics
 from vgbench.toybox import kinds
-from vgbench_tasks.datasets.toybox import classes_of, drawn
-from vgbench_tasks.pretrained.learner import CITATION, OPTIONS, learner, request
-
-SCORER = Part("scorer", "cue-conflict", "1", "vgbench.metrics.bias:cue_conflict", {"n_classes": kinds.N_COARSE})
+from vgbench_tasks.datasets.toybox import classes_of
+from vgbench_tasks.pretrained.learner import CITATION, OPTIONS, answer, request
 
 
 def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> Scores:
     """Let the taught network choose among the 16 coarse kinds, whatever other kinds its head has."""
     from vgbench_tasks.cue_conflict import scores
 
-    test = drawn(g, "cue-conflict", options, n=options["n_test"])
-    taught = learner(g, subject, options)
-    return scores(
-        g,
-        taught.answers(test.images),
-        test.labels,
-        scorer=SCORER,
-        categories=_coarse(g, options),
-        untrained=taught.untrained(test.images) if taught.untrained else None,
-    )
+    return answer(g, subject, options, "cue-conflict", partial(scores, categories=_coarse(g, options)))
 
 
 def _coarse(g: Graph, options: Mapping[str, Any]) -> stages.Categories:
@@ -42,7 +32,7 @@ TASK = TaskSpec(
     request=request,
     graph=graph,
     metrics=texture_metrics(kinds.N_COARSE, gap=True),
-    scorer=SCORER.entry,
+    scorer="vgbench.metrics.bias:cue_conflict",
     options=(*OPTIONS, Option("n_test", "int", 2_000, "trials, and pairs for the texture gap", minimum=1)),
     citation=CITATION,
 )

@@ -8,7 +8,7 @@ from typing import Any
 from vgbench import ClassList, Dataset, Graph, Option, Rate, StepRef, UsageError
 from vgbench.toybox import kinds
 
-DRAW = StepRef("vgbench.draw_test", "1", "vgbench_tasks.datasets.toybox_draw:images", rate=Rate(400, 9_500))
+DRAW = StepRef("vgbench.draw_test", "2", "vgbench_tasks.datasets.toybox_draw:images", rate=Rate(400, 9_500))
 TRUTH = StepRef("vgbench.draw_truth", "1", "vgbench_tasks.datasets.toybox_draw:labels", rate=Rate(20_000, 50))
 
 # What every task on Toybox has: which world, and how large its images are.
@@ -21,7 +21,9 @@ def drawn(g: Graph, name: str, options: Mapping[str, Any], *, n: int) -> Dataset
 
     A case of a paired set is several images. No source draws one of them: their seeds are of splits of their own.
     """
-    params = {"set": name, "world": options["world"], "n": n}
+    params = {"set": name, "n": n}
+    if not name.startswith("downstream/"):  # those are drawn in a world of their own
+        params["world"] = options["world"]
     return Dataset(g.node(DRAW, params={**params, "size_px": options["size_px"]}), g.node(TRUTH, params=params))
 
 

@@ -75,7 +75,7 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
         summary="how much accuracy is left in uncommon contexts (FOCUS)?",
         request=request,
         graph=graph,
-        metrics=context_metrics(N_CLASSES, guessed=False),
+        metrics=context_metrics(N_CLASSES, chance=None),
         scorer=SCORER.entry,
         labels=(NAME, "test"),
         options=(FLOOR,),

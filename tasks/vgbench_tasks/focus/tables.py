@@ -10,7 +10,7 @@ import numpy as np
 from vgbench import UsageError
 from vgbench.types import Columns
 from vgbench_tasks.focus import categories
-from vgbench_tasks.imagenet import binary, predicted, refuse_unknown
+from vgbench_tasks.imagenet import binary, predicted, refuse_unknown, whole
 
 ATTRIBUTES = ("uncommon_time", "uncommon_weather", "uncommon_location")
 KNOWN = list(categories.LISTED)
@@ -59,7 +59,7 @@ def labels(columns: Columns) -> Columns:
 
 def _named(column: str, values: Any, known: Sequence[str]) -> list[str]:
     """Return values as names: a whole number is a position in ``known``."""
-    texts = [str(value) for value in values]
+    texts = [whole(value) for value in values]
     outside = sorted({text for text in texts if text.isdecimal() and int(text) >= len(known)})
     if outside:
         raise UsageError(f"{column} {outside[0]} lies outside 0..{len(known) - 1}", hint=f"0 is {known[0]!r}")

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from vgbench import Backbone, Graph, Images, Option, Part, Scores, TaskSpec, hookimpl, stages
 from vgbench.metrics.declared import flip_metrics
-from vgbench_tasks.datasets.toybox import drawn
-from vgbench_tasks.pretrained.learner import CITATION, OPTIONS, learner, request
+from vgbench_tasks.pretrained.learner import CITATION, OPTIONS, answer, request
 
 SCORER = Part("scorer", "flips", "1", "vgbench.metrics.bias:flips")
 
 
 def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> Scores:
     """Let the taught network name unbiased images, and the same with another texture, background, context, colour."""
-    test = drawn(g, "interventions", options, n=options["n_test"])
-    taught = learner(g, subject, options)
-    return stages.answered(
-        g,
-        taught.answers(test.images),
-        test.labels,
-        scorer=SCORER,
-        untrained=taught.untrained(test.images) if taught.untrained else None,
-    )
+    return answer(g, subject, options, "interventions", partial(stages.answered, scorer=SCORER, has_floor=False))
 
 
 @hookimpl

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from vgbench import Backbone, Graph, Images, Metric, Option, Part, Scores, TaskSpec, hookimpl, stages
 from vgbench_tasks.datasets.toybox import drawn
-from vgbench_tasks.pretrained.learner import CITATION, OPTIONS, Learner, backbone, learner, request
+from vgbench_tasks.pretrained.learner import CITATION, OPTIONS, answer, backbone, request
 
 SCORER = Part("scorer", "top1", "1", "vgbench.metrics.classify:top1")
 N_TEST = Option("n_test", "int", 2_000, "test images", minimum=1)
@@ -18,21 +19,13 @@ def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> S
 
     Controls: the initialisation, and a training on permuted labels.
     """
-    test = drawn(g, "val", options, n=options["n_test"])
-    taught: Learner = learner(g, subject, options)
-    scores = stages.answered(
-        g,
-        taught.answers(test.images),
-        test.labels,
-        scorer=SCORER,
-        untrained=taught.untrained(test.images) if taught.untrained else None,
-    )
+    scores = answer(g, subject, options, "val", partial(stages.answered, scorer=SCORER, has_floor=False))
     if isinstance(subject, Backbone):
         return scores
-    classes = subject.classes
+    test = drawn(g, "val", options, n=options["n_test"])
     network = backbone(g, subject, options, permuted=True)
     pack = stages.pack(g, test.images, store_px=options["size_px"], labelled=False)
-    answers = stages.predict(g, network, pack, classes, recipe=g.part("recipe", options["recipe"]))
+    answers = stages.predict(g, network, pack, subject.classes, recipe=g.part("recipe", options["recipe"]))
     permuted = stages.score(g, answers, test.labels, scorer=SCORER)
     return Scores(scores.score, {**scores.controls, "permuted_labels": permuted})
 

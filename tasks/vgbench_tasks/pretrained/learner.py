@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vgbench import Backbone, DataRequest, Dataset, Graph, Images, Node, Option, Part, stages
+from vgbench import Backbone, DataRequest, Dataset, Graph, Images, Node, Option, Part, Scores, stages
 from vgbench_tasks.datasets.toybox import SIZE_PX, WORLD, classes_of, drawn
 
 CITATION = "vgbench's Toybox (docs/toybox.md)"
@@ -75,6 +75,19 @@ def learner(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) ->
         return stages.fit_probe(g, train, found, classes, probe=probe)
 
     return Learner(by_probe, None)
+
+
+def answer(
+    g: Graph, subject: Images | Backbone, options: Mapping[str, Any], test: str, scores: Callable[..., Scores]
+) -> Scores:
+    """Let what the subject taught answer ``n_test`` cases of a test set.
+
+    ``scores(g, answers, labels, untrained=)`` is the protocol's graph from a network's answers on.
+    """
+    given = drawn(g, test, options, n=options["n_test"])
+    taught = learner(g, subject, options)
+    untrained = taught.untrained(given.images) if taught.untrained else None
+    return scores(g, taught.answers(given.images), given.labels, untrained=untrained)
 
 
 def _real(g: Graph, options: Mapping[str, Any]) -> Dataset:

@@ -40,8 +40,8 @@ def background_gap(predictions: Columns, labels: Columns, options: Mapping[str, 
     ``accuracy_same``, ``accuracy_rand``   Wilson
 
     Options: ``n_classes`` (K; default: the classes that occur); ``floor`` or ``random_init``
-    (``vgbench.metrics.bias.floor``) for Acc(same). Per class: its own gap, n its images. Per item, N images of which
-    A are ``same`` and B ``rand``: right N/A or −N/B, wrong 0; their mean is the gap.
+    (``vgbench.metrics.bias.floor``) for Acc(same). Per class: its own gap, n its images. Per item: see ``_items``;
+    their mean is the gap.
     """
     category, variant = np.asarray(labels["class_id"]), np.asarray(labels["variant"])
     strange = sorted(set(np.unique(variant).tolist()) - {SAME, RAND})
@@ -66,8 +66,25 @@ def background_gap(predictions: Columns, labels: Columns, options: Mapping[str, 
     )
     if values[0].value is None:
         return Scored(values)
-    items = right * (same / n_a - rand / n_b) * len(right)
-    return Scored(values, _by_class(category, right, same), items.tolist())
+    return Scored(values, _by_class(category, right, same), _items(right, same, labels.get("foreground"), found))
+
+
+def _items(right: Bools, same: Bools, foreground: Any, found: Paired | None) -> list[float]:
+    """Return one value for each image, whose mean is the gap, so that resampling images resamples what varies.
+
+    Paired: twice the difference of a pair on its ``same`` image, 0 on the other. Not paired: each image's distance from
+    its variant's accuracy, scaled by the variant's share, on top of the gap.
+    """
+    assert found is not None
+    values = np.zeros(len(right))
+    if found.table is not None:
+        key = np.asarray(foreground)
+        rows_same, rows_rand = (np.flatnonzero(of)[np.argsort(key[of], kind="stable")] for of in (same, ~same))
+        values[rows_same] = 2.0 * (right[rows_same].astype(float) - right[rows_rand])
+        return [float(value) for value in values]
+    for of, sign, share in ((same, 1.0, found.right[0] / found.of[0]), (~same, -1.0, found.right[1] / found.of[1])):
+        values[of] = found.value + sign * (len(right) / of.sum()) * (right[of] - share)
+    return [float(value) for value in values]
 
 
 def _accuracy(metric: str, right: int, n: int) -> Value:

@@ -75,7 +75,7 @@ def cue_conflict(predictions: Columns, labels: Columns, options: Mapping[str, An
     ]
     if "variant" in labels:
         values.append(_gap(answer == shape, variant, labels, withheld))
-    return Scored(tuple(values), _by_class(shape, by_shape, by_texture))
+    return Scored(tuple(values), () if withheld else _by_class(shape, by_shape, by_texture))
 
 
 def corrected(s: Any, t: Any, m: int, k: int) -> tuple[Any, Any]:
