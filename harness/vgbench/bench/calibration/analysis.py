@@ -90,7 +90,7 @@ def values(rows: Sequence[Row], setting: str, metric: str) -> Floats:
 
 def level_name(dial: str, level: float) -> str:
     """Return the name of the setting with one dial at a level."""
-    return f"{dial}={level:g}" if level else "base"
+    return f"{dial}={level:g}" if level or dial not in LEVELS else "base"  # a placebo's 0 is no base
 
 
 def mean(found: Floats) -> float:
@@ -206,6 +206,17 @@ def truth(rows: Sequence[Row], instrument: Instrument, *, among: Callable[[Row],
     for _ in range(RESAMPLES // 4):
         drawn.append(rho([row for k in random.randint(0, len(names), len(names)) for row in groups[names[k]]]))
     return _estimate(rho(seen), drawn, len(seen))
+
+
+def along(rows: Sequence[Row], instrument: Instrument) -> float:
+    """Return Spearman's ρ of metric and truth over the models of the base and of the metric's own dial alone.
+
+    Not in the protocol; added after the run to see what the partial correlation over all models hides.
+    """
+    names = {level_name(instrument.dial, level) for level in (0.0, *LEVELS[instrument.dial])}
+    seen = [r for r in rows if r["setting"] in names and r["metrics"][instrument.metric] is not None]
+    x, y = (np.array([row["metrics"][name] for row in seen]) for name in (instrument.metric, instrument.truth))
+    return spearman(x, y)
 
 
 def ceiling(rows: Sequence[Row], instrument: Instrument) -> float:

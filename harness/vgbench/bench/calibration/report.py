@@ -16,6 +16,7 @@ from vgbench.bench.calibration.analysis import (
     Estimate,
     Leak,
     Row,
+    along,
     ceiling,
     dose,
     leaks,
@@ -56,7 +57,8 @@ def write(rows: Sequence[Row], folder: Path, *, missing: int) -> dict[str, Any]:
         "## Interventional truth",
         "Partial Spearman correlation of metric and truth over models, given accuracy; 95 % bootstrap over settings. "
         "The ceiling is what the truth itself would reach, measured a second time on as many fresh images: most models "
-        "have the dial at 0, where ranks are noise.",
+        "have the dial at 0, where ranks are noise. The last column, added after the run, is plain Spearman along the "
+        "metric's own dial.",
         _truths(rows, truths),
         "![metric and truth](truth.png)",
         "## What moves accuracy",
@@ -188,9 +190,12 @@ def _truths(rows: Sequence[Row], truths: Mapping[str, Estimate]) -> str:
                 str(found.n),
                 str(withheld),
                 _estimate(first),
+                _number(along(rows, instrument), 2),
             ]
         )
-    return _table(["metric", "truth", "partial ρ", "ceiling", "models", "withheld", f"`{BACKBONE}` only"], lines)
+    return _table(
+        ["metric", "truth", "partial ρ", "ceiling", "models", "withheld", f"`{BACKBONE}` only", "own dial, ρ"], lines
+    )
 
 
 def _accuracies(rows: Sequence[Row]) -> str:
