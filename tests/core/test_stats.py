@@ -28,6 +28,7 @@ from vgbench.stats import (
     tie_groups,
     wilson,
 )
+from vgbench.stats.controls import _student
 
 Runs = NDArray[np.float64]
 RESAMPLES = 999
@@ -68,6 +69,18 @@ def test_control_holds_at_chance_and_below_the_value() -> None:
     assert not is_above_all(0.115, permuted)
     assert not is_at_chance([p + 0.05 for p in permuted], 0.1)  # labels leak
     assert is_at_chance([0.1] * 20, 0.1)  # a constant answer has no spread
+
+
+def test_control_is_judged_by_students_distribution() -> None:
+    from scipy import stats
+
+    for n in (10, 20, 50):
+        assert _student(n - 1) == pytest.approx(stats.t.ppf(0.9995, n - 1), abs=0.02)
+    spread = [0.08, 0.12] * 10
+    edge = 3.88 * 0.0205196 / 20**0.5  # their standard deviation is 0.0205196
+    assert is_at_chance([p + 0.98 * edge for p in spread], 0.1) and not is_at_chance(
+        [p + 1.02 * edge for p in spread], 0.1
+    )
 
 
 # ── two networks ─────────────────────────────────────────────────────────────────────────────────
