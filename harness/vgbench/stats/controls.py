@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from math import sqrt
 from statistics import fmean, stdev
 
 Z_999 = 3.2905  # the normal distribution's two-sided 99.9 % point: the 3.3 of design §2
@@ -17,7 +17,10 @@ def is_at_chance(permuted: Sequence[float], chance: float) -> bool:
     if len(permuted) < 2:
         raise ValueError("a permutation control needs at least two permutations")
     # 1e-12: permutations that all read the same have no spread, and their mean its rounding
-    return abs(fmean(permuted) - chance) <= _student(len(permuted) - 1) * stdev(permuted) / sqrt(len(permuted)) + 1e-12
+    return (
+        abs(fmean(permuted) - chance)
+        <= _student(len(permuted) - 1) * stdev(permuted) / math.sqrt(len(permuted)) + 1e-12
+    )
 
 
 def _student(df: int) -> float:
@@ -29,7 +32,7 @@ def _student(df: int) -> float:
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
     )
-    return sum(term / df**k for k, term in enumerate(terms))
+    return sum(term / math.pow(df, k) for k, term in enumerate(terms))
 
 
 def is_above_all(value: float, permuted: Sequence[float]) -> bool:
