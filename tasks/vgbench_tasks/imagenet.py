@@ -5,8 +5,8 @@ Positions are those of ILSVRC 2012's classes sorted by wnid, as the papers list 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 from vgbench import CannotServe, Option, UsageError
 from vgbench.errors import nearest
@@ -18,12 +18,19 @@ FLOOR = Option(
 )
 
 
-def no_backbone(task: str) -> CannotServe:
-    """Return why the real protocols cannot run yet: nothing here trains on ImageNet's 1,000 classes."""
-    return CannotServe(
-        f"{task} reads a network trained on ImageNet's 1,000 classes, whose class list and recipe this version lacks",
-        hint=f"score predictions made elsewhere: vgbench score {task} FILE",
-    )
+def refusing(task: str) -> Callable[..., NoReturn]:
+    """Return a task's ``request`` and ``graph`` for as long as nothing here trains on ImageNet's 1,000 classes.
+
+    The graph from a network's answers on is ``stages.answered``, which the task's Toybox twin uses too.
+    """
+
+    def refuse(*_: object) -> NoReturn:
+        raise CannotServe(
+            f"{task} reads a network trained on ImageNet's 1,000 classes; this version lacks their list and a recipe",
+            hint=f"score predictions made elsewhere: vgbench score {task} FILE",
+        )
+
+    return refuse
 
 
 def positions(text: str) -> tuple[int, ...]:

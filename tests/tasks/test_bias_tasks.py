@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.golden import golden
 
+from vgbench import stages
 from vgbench.cli import main
 from vgbench.locate import Locator
 from vgbench.planning import Builder
@@ -263,10 +264,10 @@ def test_run_is_blocked_and_says_what_it_lacks(
     ("task", "found", "rule"),
     [(cue_conflict, SIXTEEN, "mean"), (focus, TEN, "top1"), (background_gap, NINE, "top1")],
 )
-def test_graph_scores_a_network_in_categories_above_its_initialisation(task: Any, found: Any, rule: str) -> None:
+def test_graph_scores_a_network_in_categories_above_its_initialisation(task: Any, found: Any, rule: Any) -> None:
     g = Builder(Registry(), Locator(), {})
     given, labels, untrained = (g.node(StepRef("vgbench.any", "1", ""), params={"of": i}) for i in range(3))
-    scores = task.scores(g, given, labels, categories=found, untrained=untrained)
+    scores = stages.answered(g, given, labels, scorer=task.SCORER, categories=found, rule=rule, untrained=untrained)
     answers, floor = (dict(scores.score.inputs)[name] for name in ("predictions", "random_init"))
     assert (
         isinstance(answers, Node) and answers.param["rule"] == rule and len(answers.param["categories"]) == len(found)

@@ -6,63 +6,18 @@ docs/bias.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from vgbench import (
-    Backbone,
-    ClassListSpec,
-    DataRequest,
-    DatasetSpec,
-    Graph,
-    Images,
-    Node,
-    Part,
-    Scores,
-    Split,
-    TaskSpec,
-    UserTable,
-    hookimpl,
-    stages,
-)
+from vgbench import ClassListSpec, DatasetSpec, Part, Split, TaskSpec, UserTable, hookimpl
 from vgbench.locate import READ_COPY_IMAGES, READ_COPY_LABELS
 from vgbench.metrics.declared import background_metrics
 from vgbench_tasks.background_gap import twin
-from vgbench_tasks.imagenet import FLOOR, no_backbone
+from vgbench_tasks.imagenet import FLOOR, refusing
 
 NAME = "background-gap"
 CLASSES = "imagenet-9"
 N_CLASSES = 9
 SCORER = Part("scorer", NAME, "2", "vgbench.metrics.bias:background_gap", {"n_classes": N_CLASSES})
-
-
-def scores(
-    g: Graph,
-    answers: Node,
-    labels: Node,
-    *,
-    scorer: Part = SCORER,
-    categories: stages.Categories | None = None,
-    untrained: Node | None = None,
-) -> Scores:
-    """Let answers name foregrounds before two backgrounds: the class of the top class.
-
-    ``answers`` are a network's predictions for the test; ``labels`` has the scorer's columns
-    (``class_id``, ``variant``, ``foreground``).
-    ``categories``: which of the network's classes count as which of the labels' (None: they are the same).
-    ``untrained``: the answers of its initialisation, as floor and control.
-    """
-    return stages.answered(g, answers, labels, scorer=scorer, categories=categories, rule="top1", untrained=untrained)
-
-
-def request(g: Graph, options: Mapping[str, Any]) -> DataRequest:
-    """Say what is missing: no source can be asked for ImageNet's classes yet."""
-    raise no_backbone(NAME)
-
-
-def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> Scores:
-    """Say what is missing; ``scores`` is the graph from a trained network on."""
-    raise no_backbone(NAME)
 
 
 @hookimpl
@@ -71,8 +26,8 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
         name=NAME,
         version="1",
         summary="what is lost before a background of another class (ImageNet-9)?",
-        request=request,
-        graph=graph,
+        request=refusing(NAME),
+        graph=refusing(NAME),
         metrics=background_metrics(N_CLASSES, chance=None),
         scorer=SCORER.entry,
         labels=(NAME, "test"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from vgbench import Backbone, Graph, Images, Option, Part, Scores, TaskSpec
+from vgbench import Backbone, Graph, Images, Option, Part, Scores, TaskSpec, stages
 from vgbench.metrics.declared import background_metrics
 from vgbench.toybox import kinds
 from vgbench_tasks.datasets.toybox import classes_of
@@ -17,10 +17,8 @@ ENTRY = "vgbench.metrics.bias:background_gap"
 
 def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> Scores:
     """Let the taught network name the objects, by its own classes."""
-    from vgbench_tasks.background_gap import scores
-
     scorer = Part("scorer", "background-gap", "2", ENTRY, {"n_classes": len(classes_of(g, options))})
-    return answer(g, subject, options, "background-pair", partial(scores, scorer=scorer))
+    return answer(g, subject, options, "background-pair", partial(stages.answered, scorer=scorer))
 
 
 TASK = TaskSpec(

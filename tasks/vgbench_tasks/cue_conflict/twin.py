@@ -6,18 +6,20 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from vgbench import Backbone, Graph, Images, Option, Scores, TaskSpec, stages
+from vgbench import Backbone, Graph, Images, Option, Part, Scores, TaskSpec, stages
 from vgbench.metrics.declared import texture_metrics
 from vgbench.toybox import kinds
 from vgbench_tasks.datasets.toybox import classes_of
 from vgbench_tasks.pretrained.learner import CITATION, OPTIONS, answer, request
 
+ENTRY = "vgbench.metrics.bias:cue_conflict"
+SCORER = Part("scorer", "cue-conflict", "2", ENTRY, {"n_classes": kinds.N_COARSE})
+
 
 def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> Scores:
     """Let the taught network choose among the 16 coarse kinds, whatever other kinds its head has."""
-    from vgbench_tasks.cue_conflict import scores
-
-    return answer(g, subject, options, "cue-conflict", partial(scores, categories=_coarse(g, options)))
+    scores = partial(stages.answered, scorer=SCORER, categories=_coarse(g, options), rule="mean")
+    return answer(g, subject, options, "cue-conflict", scores)
 
 
 def _coarse(g: Graph, options: Mapping[str, Any]) -> stages.Categories:
@@ -32,7 +34,7 @@ TASK = TaskSpec(
     request=request,
     graph=graph,
     metrics=texture_metrics(kinds.N_COARSE, gap=True),
-    scorer="vgbench.metrics.bias:cue_conflict",
+    scorer=ENTRY,
     options=(*OPTIONS, Option("n_test", "int", 2_000, "trials, and pairs for the texture gap", minimum=1)),
     citation=CITATION,
 )

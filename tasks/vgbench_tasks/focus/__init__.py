@@ -6,29 +6,13 @@ The 20,815 released images of Kattakinda & Feizi (2022) by number of uncommon at
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from vgbench import (
-    Backbone,
-    ClassListSpec,
-    DataRequest,
-    DatasetSpec,
-    Graph,
-    Images,
-    Node,
-    Part,
-    Scores,
-    Split,
-    TaskSpec,
-    UserTable,
-    hookimpl,
-    stages,
-)
+from vgbench import ClassListSpec, DatasetSpec, Part, Split, TaskSpec, UserTable, hookimpl
 from vgbench.locate import READ_COPY_IMAGES, READ_COPY_LABELS
 from vgbench.metrics.declared import context_metrics
 from vgbench_tasks.focus import twin
-from vgbench_tasks.imagenet import FLOOR, no_backbone
+from vgbench_tasks.imagenet import FLOOR, refusing
 
 NAME = "focus"
 CLASSES = "focus"
@@ -38,43 +22,14 @@ ANNOTATED = ("time", "weather", "locations")
 SCORER = Part("scorer", NAME, "1", "vgbench.metrics.bias:context_bias", {"n_classes": N_CLASSES})
 
 
-def scores(
-    g: Graph,
-    answers: Node,
-    labels: Node,
-    *,
-    scorer: Part = SCORER,
-    categories: stages.Categories | None = None,
-    untrained: Node | None = None,
-) -> Scores:
-    """Let answers name objects in their contexts: the category of the top class.
-
-    ``answers`` are a network's predictions for the test; ``labels`` has the scorer's columns
-    (``class_id``, and ``n_uncommon`` or ``uncommon_…``).
-    ``categories``: which of the network's classes count as which of the labels' (None: they are the same).
-    ``untrained``: the answers of its initialisation, as floor and control.
-    """
-    return stages.answered(g, answers, labels, scorer=scorer, categories=categories, rule="top1", untrained=untrained)
-
-
-def request(g: Graph, options: Mapping[str, Any]) -> DataRequest:
-    """Say what is missing: no source can be asked for ImageNet's classes yet."""
-    raise no_backbone(NAME)
-
-
-def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> Scores:
-    """Say what is missing; ``scores`` is the graph from a trained network on."""
-    raise no_backbone(NAME)
-
-
 @hookimpl
 def vgbench_offer_tasks() -> Iterable[TaskSpec]:
     yield TaskSpec(
         name=NAME,
         version="1",
         summary="how much accuracy is left in uncommon contexts (FOCUS)?",
-        request=request,
-        graph=graph,
+        request=refusing(NAME),
+        graph=refusing(NAME),
         metrics=context_metrics(N_CLASSES, chance=None),
         scorer=SCORER.entry,
         labels=(NAME, "test"),
