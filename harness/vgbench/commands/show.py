@@ -71,8 +71,12 @@ def _plain(value: Any) -> Any:
 def _write(thing: dict[str, Any]) -> None:
     options = thing.pop("options", [])
     values = thing.pop("values", {})
+    metrics = thing.pop("metrics", [])
     write(f"{thing.pop('name')}  ({thing.pop('kind')}, {thing.pop('distribution')})")
     write_columns([(f"  {key.replace('_', ' ')}", _text(v)) for key, v in thing.items() if v and key != "spec"])
+    if metrics:
+        write("  metrics")
+        write_columns([(f"    {m['id']}", m["unit"], _bounds(m)) for m in metrics])
     if options:
         write("  options")
         write_columns([(f"    {o['name']}={_default(o)}", o["type"], _help(o)) for o in options])
@@ -89,8 +93,17 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def _bounds(metric: dict[str, Any]) -> str:
+    better = "higher" if metric["higher_is_better"] else "lower"
+    chance = f", chance {metric['chance']}" if metric["chance"] is not None else ""
+    low, high = metric["bounds"]
+    return f"{low:g} to {high:g}, {better} is better{chance}"
+
+
 def _default(option: dict[str, Any]) -> str:
-    return "all" if option["default"] is None and option["type"] == "count" else str(option["default"])
+    if option["default"] is None:
+        return "all" if option["type"] == "count" else ""
+    return str(option["default"])
 
 
 def _help(option: dict[str, Any]) -> str:
