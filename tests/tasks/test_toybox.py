@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -192,3 +194,19 @@ def test_network_no_better_than_its_initialisation_gets_no_bias(vgbench: Callabl
     assert metrics["background_gap"]["value"] is None
     assert "what an untrained network reaches" in metrics["background_gap"]["reason"]
     assert metrics["accuracy_same"]["value"] is not None and metrics["accuracy_same"]["chance"] == 1 / 16
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_small_resnet_knows_the_forty_kinds(tmp_path: Path) -> None:
+    """1,000 images of each kind at 48 px; .950 when it was written down in docs/toybox.md."""
+    task = "toybox/val:size_px=48,recipe=toybox-small,samples_seen=240000"
+    command = ["run", "--source", "toybox:size_px=48", "--tasks", task, "--images-per-class", "1000", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "vgbench.cli", "--home", str(tmp_path / "home"), *command, "-o", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        timeout=1700,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout)["cells"][0]["value"] >= 0.90
