@@ -6,7 +6,7 @@ import numpy as np
 
 from vgbench.types import Columns
 from vgbench_tasks.background_gap.categories import CATEGORIES, LISTED
-from vgbench_tasks.imagenet import binary, predicted, refuse_unknown
+from vgbench_tasks.usercolumns import binary, predicted, refuse_unknown
 
 VARIANTS = {"same": "same", "rand": "rand", "mixed_same": "same", "mixed_rand": "rand"}
 

@@ -9,7 +9,7 @@ import numpy as np
 from vgbench import UsageError
 from vgbench.types import Columns
 from vgbench_tasks.cue_conflict.categories import LISTED
-from vgbench_tasks.imagenet import refuse_unknown
+from vgbench_tasks.usercolumns import refuse_unknown
 
 NAME = re.compile(r"([a-z]+)\d+-([a-z]+)\d+(?:\.png)?")  # {shape}{n}-{texture}{m}, as the images are called
 

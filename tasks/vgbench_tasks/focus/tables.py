@@ -10,7 +10,7 @@ import numpy as np
 from vgbench import UsageError
 from vgbench.types import Columns
 from vgbench_tasks.focus import categories
-from vgbench_tasks.imagenet import binary, predicted, refuse_unknown, whole
+from vgbench_tasks.usercolumns import binary, predicted, refuse_unknown, whole
 
 ATTRIBUTES = ("uncommon_time", "uncommon_weather", "uncommon_location")
 KNOWN = list(categories.LISTED)
