@@ -6,7 +6,7 @@ import pytest
 
 from vgbench.registry import Registry
 from vgbench.testing import Check, checks
-from vgbench.testing.forms import built_in
+from vgbench.testing.forms import built_in, built_in_classes
 
 BLOCKED = dict.fromkeys(
     ("cue-conflict", "focus", "background-gap"),
@@ -17,7 +17,11 @@ SOURCES, TASKS = built_in("vgbench", "source"), built_in("vgbench", "task")
 
 @pytest.mark.filterwarnings("default::vgbench.conformance.outcome.ConformanceWarning")
 @checks(
-    "vgbench", sources=SOURCES, tasks=TASKS, expected={f"{name}-form-is-served": why for name, why in BLOCKED.items()}
+    "vgbench",
+    sources=SOURCES,
+    tasks=TASKS,
+    classes=built_in_classes("vgbench"),
+    expected={f"{name}-form-is-served": why for name, why in BLOCKED.items()},
 )
 def test_built_in_keeps_the_rules(check: Check) -> None:
     """A mock run that is skipped or blocked is a failure here: each built-in but the declared can be tried offline."""

@@ -76,7 +76,7 @@ def call_doctor(args: argparse.Namespace, context: Context) -> int:
 
 def call_check(args: argparse.Namespace, context: Context) -> int:
     from vgbench.conformance.suite import by_name, cases
-    from vgbench.testing.forms import built_in
+    from vgbench.testing.forms import built_in, built_in_classes
 
     expected = {}
     for text in args.expect:
@@ -90,7 +90,7 @@ def call_check(args: argparse.Namespace, context: Context) -> int:
         environment=context.environment,
         sources={**built_in(args.distribution, "source"), **by_name(args.source)},
         tasks={**built_in(args.distribution, "task"), **by_name(args.task)},
-        classes=args.classes,
+        classes=args.classes or built_in_classes(args.distribution),
         expected=expected,
     )
     results = []

@@ -43,6 +43,11 @@ def built_in(distribution: str, kind: Literal["source", "task"]) -> Mapping[str,
     }
 
 
+def built_in_classes(distribution: str) -> str | None:
+    """Return the class list that vgbench's own sources are tried with: the exports hold digits."""
+    return "digits" if distribution == "vgbench" else None
+
+
 def export(folder: Path, form: Literal["folder", "parquet", "wds"], *, slant: float = 0.5) -> Path:
     """Export Toybox digits by ``vgbench generate`` and return the folder they lie in."""
     target = folder / form
