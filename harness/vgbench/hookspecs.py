@@ -60,7 +60,7 @@ def vgbench_offer_weights() -> Iterable[WeightsSpec]:
 
 @hookspec
 def vgbench_offer_parts() -> Iterable[Part]:
-    """Return encoders, probes, prompts, recipes and scorers: named pieces of protocols."""
+    """Return backbones, encoders, probes, prompts, recipes and scorers: named pieces of protocols."""
     raise NotImplementedError
 
 

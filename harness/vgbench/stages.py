@@ -42,7 +42,7 @@ PRETRAIN = StepRef(
     "vgbench.pretrain", "2", "vgbench.steps.pretrain:pretrain", seed="train", gpu=True, rate=Rate(1_200), needs=TORCH
 )
 PREDICT = StepRef("vgbench.predict", "2", "vgbench.steps.predict:predict", gpu=True, rate=Rate(2_700, 72), needs=TORCH)
-CATEGORISE = StepRef("vgbench.categorise", "1", "vgbench.steps.categorise:categorise", rate=Rate(100_000, 30))
+CATEGORISE = StepRef("vgbench.categorise", "1", "vgbench.steps.categorise:categorise", rate=Rate(620_000, 15))
 SCORE = StepRef("vgbench.score", "3", "vgbench.steps.score:score", rate=Rate(43_000, 75))
 
 

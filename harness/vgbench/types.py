@@ -57,7 +57,7 @@ class ClassList:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A named piece of a protocol (kind: encoder, probe, prompts, recipe, scorer) that third parties can add.
+    """A named piece of a protocol that third parties can add. Kinds: backbone, encoder, probe, prompts, recipe, scorer.
 
     Used as a step param: kind, name, version and values enter the key, ``entry`` ("module:function") does not.
     """

@@ -8,8 +8,9 @@ from typing import Any
 from vgbench import ClassList, Dataset, Graph, Option, Rate, StepRef, UsageError
 from vgbench.toybox import kinds
 
-DRAW = StepRef("vgbench.draw_test", "2", "vgbench_tasks.datasets.toybox_draw:images", rate=Rate(400, 9_500))
-TRUTH = StepRef("vgbench.draw_truth", "1", "vgbench_tasks.datasets.toybox_draw:labels", rate=Rate(20_000, 50))
+# Rates: cases a second on one of two busy cores; drawing at 64 px with PNG, labels of the largest set, cue conflict.
+DRAW = StepRef("vgbench.draw_test", "2", "vgbench_tasks.datasets.toybox_draw:images", rate=Rate(590, 8_700))
+TRUTH = StepRef("vgbench.draw_truth", "1", "vgbench_tasks.datasets.toybox_draw:labels", rate=Rate(58_000, 220))
 
 # What every task on Toybox has: which world, and how large its images are.
 WORLD = Option("world", "str", "full", "full (40 kinds) or coarse (16); full-N, coarse-N: other pairings")

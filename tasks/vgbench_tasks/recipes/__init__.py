@@ -75,7 +75,7 @@ TOYBOX_SMALL = Part(
     "toybox-small",
     "1",
     values={**_TOYBOX, "samples_seen": 32_000, "input_px": 48},
-    summary="500 steps of AdamW at 48 px: 8 epochs of 4,000 images; the calibration's, some 15 s on one core",
+    summary="500 steps of AdamW at 48 px: 8 epochs of 4,000 images; the calibration's, 18 s on a busy core",
 )
 TOYBOX_PLAIN = Part(
     "recipe",
