@@ -1,0 +1,112 @@
+"""Toybox's captioned "web": what its foundation models are trained on and what retrieval searches.
+
+Image i is a function of i alone. Common things are on it more often than rare ones, as on the real one: a kind of the
+pre-training world three times as often as one of a fine-grained downstream set. Captions name some of the factors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vgbench.toybox import digits, families, kinds, palette, scene, scenery, silhouettes, textures, words
+from vgbench.toybox.scene import Factors
+from vgbench.toybox.world import deviates, pick, sample, seeds, world
+
+WORLD = "full"
+SPLIT = "web"  # no test is drawn from it
+PATTERNS, DIGITS = 0.06, 0.04  # shares of images that are a texture alone, or a digit; the rest are scenes (ours)
+SCENE = -1  # of ``Pages.digit``: no digit
+NAMED = 0.5  # how often a caption names a factor other than the kind (ours)
+NAMED_KIND = 0.9
+
+_Int = NDArray[np.int64]
+_RARE = {**silhouettes.TOOLS, **silhouettes.CREATURES}
+_RAREST = {**families.STARS, **families.LEAVES, **families.FISHES}
+# How often a kind or texture is on the web, against a kind of the pre-training world (ours): rare ones teach less.
+KIND_WEIGHTS = np.array([0.5 if k in _RARE else 0.35 if k in _RAREST else 1.0 for k in kinds.NAMES[: kinds.FRAME]])
+TEXTURE_WEIGHTS = np.array([0.5 if name in textures.NOVEL else 1.0 for name in textures.NAMES])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pages:
+    """N images of the web not yet drawn: seeds (N,) uint64, factors, digits (N,) or ``SCENE``, captions."""
+
+    seeds: NDArray[np.uint64]
+    factors: Factors
+    digit: _Int
+    captions: list[str]
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def pixels(self, *, size_px: int = 64) -> NDArray[np.uint8]:
+        """Draw the images: (N, S, S, 3) uint8. A digit is a bitmap, each of its pixels a square of pixels."""
+        drawn = scene.draw(self.seeds, self.factors, size_px=size_px)
+        for digit in range(10):
+            rows = np.flatnonzero(self.digit == digit)
+            if len(rows):
+                drawn[rows] = digit_pixels(digit, self.seeds[rows], size_px=size_px)
+        return drawn
+
+
+def digit_pixels(digit: int, given: NDArray[np.uint64], *, size_px: int) -> NDArray[np.uint8]:
+    """Draw a digit as an image of the web: (N, S, S, 3) uint8; S must be a multiple of 32, or 32 of it."""
+    bitmaps = digits.draw(digit, given)
+    if size_px >= digits.SIZE_PX:
+        factor = size_px // digits.SIZE_PX
+        bitmaps = bitmaps.repeat(factor, axis=1).repeat(factor, axis=2)
+    pad = size_px - bitmaps.shape[1]
+    bitmaps = np.pad(bitmaps, ((0, 0), (pad // 2, pad - pad // 2), (pad // 2, pad - pad // 2)))
+    return np.asarray(np.repeat(bitmaps[..., None], 3, axis=3))
+
+
+def pages(n: int, *, first: int = 0) -> Pages:
+    """Return images ``first`` to ``first + n - 1`` of the web."""
+    given = seeds(WORLD, SPLIT, n, first=first)
+    share = deviates(given)
+    kind = _weighted(KIND_WEIGHTS, share[:, 16])
+    factors = sample(world(WORLD), given, kind).but(texture=_weighted(TEXTURE_WEIGHTS, share[:, 17]))
+    is_pattern = share[:, 18] < PATTERNS
+    is_digit = (share[:, 18] >= PATTERNS) & (share[:, 18] < PATTERNS + DIGITS)
+    factors = factors.but(kind=np.where(is_pattern, kinds.FRAME, kind))
+    digit = np.where(is_digit, pick(tuple(range(10)), share[:, 19]), SCENE)
+    captions = [
+        captioned(factors, row, int(digit[row]), np.random.default_rng(int(given[row]))) for row in range(len(given))
+    ]
+    return Pages(given, factors, digit, captions)
+
+
+def captioned(factors: Factors, row: int, digit: int, rng: np.random.Generator) -> str:
+    """Return a caption of one image: a random opener, and a random choice of the factors that can be seen."""
+
+    def one(texts: tuple[str, ...]) -> str:
+        return texts[int(rng.integers(len(texts)))]
+
+    if digit != SCENE:
+        return one(words.DIGIT_OPENERS).format(words.DIGITS[digit])
+    texture = words.texture(textures.NAMES[int(factors.texture[row])])
+    if factors.kind[row] == kinds.FRAME:
+        return one(words.PATTERN_OPENERS).format(texture)
+    every = {
+        "kind": words.kind(kinds.NAMES[int(factors.kind[row])]),
+        "colour": palette.NAMES[int(factors.colour[row])],
+        "texture": texture,
+        "background": words.BACKGROUNDS[int(factors.background[row])],
+        "time": words.TIMES[int(factors.time[row])],
+        "weather": words.WEATHERS[int(factors.weather[row])],
+        "location": words.LOCATIONS[int(factors.location[row])],
+    }
+    named = {f: text for f, text in every.items() if rng.random() < (NAMED_KIND if f == "kind" else NAMED)}
+    return words.caption(named, one(words.OPENERS))
+
+
+def _weighted(weights: NDArray[np.float64], share: NDArray[np.float64]) -> _Int:
+    """Return positions drawn with ``weights`` for shares (N,) in [0, 1): (N,)."""
+    edges = np.cumsum(weights)
+    return np.minimum(np.searchsorted(edges / edges[-1], share, side="right"), len(weights) - 1).astype(np.int64)
+
+
+assert len(scenery.BACKGROUNDS) == len(words.BACKGROUNDS)
