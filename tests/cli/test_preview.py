@@ -78,8 +78,8 @@ def test_class_list_may_be_a_file(vgbench: Callable[..., Answer], tmp_path: Path
         (["--classes", "digits/digit-3,digit-3"], 2, "stands twice", None),
         (["--classes", "nowhere.json"], 2, "nowhere.json: No such file", None),
         (["--classes", "broken.json"], 2, "broken.json is no class list", '"classes"'),
-        (["--classes", "stranger.json"], 3, "Toybox cannot draw the class 'cat'", None),
-        (["--classes", "stranger.json", "--tasks", "digits"], 2, "no class of the task digits is called 'cat'", None),
+        (["--classes", "stranger.json"], 3, "Toybox cannot draw the class 'papillon'", None),
+        (["--classes", "stranger.json", "--tasks", "digits"], 2, "no class of the task digits is called 'papillon'", None),
         (["--classes", "digits", "-n", "0"], 2, "-n 0", None),
         (["--classes", "digits", "--sheet", "s.jpg"], 2, "a contact sheet is a PNG file", "s.png"),
         (["--classes", "digits", "--workers", "0"], 2, "--workers 0", None),
@@ -90,7 +90,7 @@ def test_wrong_preview_is_refused(
     vgbench: Callable[..., Answer], tmp_path: Path, home: Path, args: list[str], code: int, what: str, hint: str | None
 ) -> None:
     (tmp_path / "broken.json").write_text('{"name": "x", "classes": [3]}')
-    cat = {"name": "x", "version": "1", "classes": [{"id": "cat", "name": "cat"}]}
+    stranger = {"name": "x", "version": "1", "classes": [{"id": "papillon", "name": "papillon"}]}
     (tmp_path / "stranger.json").write_text(json.dumps(cat))
     answer = vgbench("preview", "--source", "toybox", *args)
     assert answer.code == code and what in answer.err and "Traceback" not in answer.err

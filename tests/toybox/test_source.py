@@ -20,7 +20,8 @@ from vgbench.locate import Locator
 from vgbench.planning import Builder
 from vgbench.registry import Registry
 from vgbench.testing import Check
-from vgbench.toybox import kinds
+from vgbench.toybox import kinds, patterns
+from vgbench.toybox.classes import factors_of
 from vgbench.toybox.scene import draw
 from vgbench.toybox.world import Dials, sample, seeds, world
 from vgbench.types import ClassEntry, ClassList, DataRequest, Node
@@ -86,9 +87,28 @@ def test_other_worlds_and_kinds_are_refused() -> None:
             node(f"toybox:world={name}", "fish")
     with pytest.raises(CannotServe, match="'apple'"):
         node("toybox:world=coarse", "apple")
-    for novel in ("wrench", "star-7", "frame"):
-        with pytest.raises(CannotServe, match=novel):
-            node("toybox", novel)
+    for stranger in ("wrench", "star-7", "leopard"):  # of downstream sets
+        with pytest.raises(CannotServe, match=stranger):
+            node("toybox:world=coarse", stranger)
+    for stranger in ("frame", "papillon"):
+        with pytest.raises(CannotServe, match=stranger):
+            node("toybox", stranger)
+
+
+@pytest.mark.parametrize("class_id", ["wrench", "star-7", "leopard"])
+def test_classes_of_downstream_sets_are_drawn_with_all_dials(class_id: str) -> None:
+    here, given = world("full"), seeds("full", f"source/0/{class_id}", 400)
+    plain = factors_of(here, class_id, given)
+    biased = factors_of(here, class_id, given, Dials(background_bias=1.0))
+    noisy = factors_of(here, class_id, given, Dials(label_noise=1.0))
+    shown = "texture" if class_id == "leopard" else "kind"
+    number = (patterns if class_id == "leopard" else kinds).NUMBER[class_id]
+    assert (getattr(plain, shown) == number).all() and not (getattr(noisy, shown) == number).any()
+    if class_id == "leopard":
+        assert 0.4 < (plain.kind == kinds.FRAME).mean() < 0.6
+    else:
+        assert len(set(biased.background.tolist()) - {0}) == 1
+        assert (biased.kind == number).all()
 
 
 @pytest.mark.parametrize(("name", "n"), [("toybox40", 40), ("toybox16", 16)])

@@ -7,35 +7,15 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from vgbench.toybox.patterns import COARSE, N_COARSE, N_TRAINING, NAMES, NEUTRAL, NOVEL, NUMBER
 from vgbench.toybox.random import uniform, words
+
+__all__ = ["COARSE", "NAMES", "NEUTRAL", "NOVEL", "NUMBER", "N_COARSE", "N_TRAINING", "tiles"]
 
 # A tile covers half of an image's side at the mean frequency: 32 px at 64 px, so 4 cells a pixel; patterns repeat 2 to
 # 4 times in it, which leaves 4 px and more for each tone. Finer ones were not told apart at 48 px.
 TILE = 128
 TILES_PER_IMAGE = 2
-
-COARSE = (
-    *("stripes-level", "stripes-upright", "stripes-slanted", "checks", "dots", "rings", "chevrons", "bricks"),
-    *("grid", "triangles", "scales", "camouflage", "plusses", "speckles", "waves", "honeycomb"),
-)
-NEUTRAL = ("diamonds", "tartan", "basket", "wood", "pebbles", "dashes", "nested-squares", "lattice")
-NOVEL = (
-    *(
-        "pinwheels",
-        "leopard",
-        "herringbone",
-        "crescents",
-        "houndstooth",
-        "bubbles",
-        "stars",
-        "patchwork",
-        "arches",
-        "cubes",
-    ),
-)
-NAMES: tuple[str, ...] = (*COARSE, *NEUTRAL, *NOVEL)
-NUMBER: dict[str, int] = {name: number for number, name in enumerate(NAMES)}
-N_COARSE, N_TRAINING = len(COARSE), len(COARSE) + len(NEUTRAL)
 
 _Int = NDArray[np.int64]
 _Bool = NDArray[np.bool_]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vgbench.toybox import digits, families, kinds, palette, scene, scenery, silhouettes, textures, words
+from vgbench.toybox import digits, families, kinds, palette, scene, silhouettes, textures, words
 from vgbench.toybox.scene import Factors
 from vgbench.toybox.world import deviates, pick, sample, seeds, world
 
@@ -108,5 +108,3 @@ def _weighted(weights: NDArray[np.float64], share: NDArray[np.float64]) -> _Int:
     edges = np.cumsum(weights)
     return np.minimum(np.searchsorted(edges / edges[-1], share, side="right"), len(weights) - 1).astype(np.int64)
 
-
-assert len(scenery.BACKGROUNDS) == len(words.BACKGROUNDS)

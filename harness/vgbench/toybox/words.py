@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vgbench.toybox import kinds
-from vgbench.toybox.palette import NAMES as COLOURS
+from vgbench.toybox import kinds, patterns
 
 _KINDS = {  # where the id is no word that a person would write
     "boat": "sailing boat",
@@ -40,6 +39,7 @@ _TEXTURES = {
     "stripes-slanted": "slanted stripes",
     "nested-squares": "nested squares",
 }
+COLOURS = ("red", "orange", "yellow", "green", "teal", "blue", "violet", "pink", "brown", "grey")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 BACKGROUNDS = ("grey", "hills", "skyline", "forest", "mountains", "sea", "room", "shelves", "space")
 TIMES = ("day", "dawn", "dusk", "night")
@@ -57,9 +57,9 @@ def texture(name: str) -> str:
     return _TEXTURES.get(name, name)
 
 
-def vocabulary(textures: tuple[str, ...]) -> list[str]:
+def vocabulary() -> list[str]:
     """Return every word that a caption can hold, sorted: what the tokenizer knows as one token each."""
-    texts = [*map(kind, kinds.NAMES), *map(texture, textures), *COLOURS, *DIGITS, *BACKGROUNDS, *TIMES, *WEATHERS]
+    texts = [*map(kind, kinds.NAMES), *map(texture, patterns.NAMES), *COLOURS, *DIGITS, *BACKGROUNDS, *TIMES, *WEATHERS]
     texts += [*LOCATIONS, *OPENERS, *PATTERN_OPENERS, *DIGIT_OPENERS, *FRAGMENTS.values()]
     return sorted({word for text in texts for word in text.replace("{}", " ").split()})
 

@@ -75,12 +75,16 @@ class World:
         return tuple(kind for kind in self.kinds if kind < kinds.N_COARSE)
 
     def typical(self, factor: str, kind: _Int) -> _Int:
-        """Return the typical value of ``texture``, ``background``, ``colour`` or a context attribute: (N,) to (N,)."""
+        """Return the typical value of ``texture``, ``background``, ``colour`` or a context attribute: (N,) to (N,).
+
+        A kind that the world does not have, one of a downstream set, has a typical value by hash.
+        """
         if factor in CONTEXT:
             values = [profile[CONTEXT.index(factor)] for profile in self.context]
         else:
             values = list(getattr(self, f"typical_{factor}"))
-        table = np.full(len(kinds.NAMES), -1)
+        number, every = kinds.preset(self.name)[1], self.values(factor)
+        table = np.array([every[_hashed(f"{number}/{factor}/of/{kind}", len(every))] for kind in kinds.NAMES])
         table[list(self.kinds)] = values
         return np.asarray(table[kind])
 
@@ -129,6 +133,11 @@ def world(name: str) -> World:
 def _shuffled(what: str, n: int) -> list[int]:
     """Return 0..n-1 in the fixed order that belongs to ``what``."""
     return sorted(range(n), key=lambda i: hashlib.sha256(f"toybox/world/{what}/{i}".encode()).digest())
+
+
+def _hashed(what: str, n: int) -> int:
+    """Return the number 0..n-1 that belongs to ``what``."""
+    return int.from_bytes(hashlib.sha256(f"toybox/world/{what}".encode()).digest()[:8], "big") % n
 
 
 # ── Seeds ────────────────────────────────────────────────────────────────────────────────────────

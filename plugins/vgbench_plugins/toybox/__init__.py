@@ -20,7 +20,7 @@ from vgbench import (
     hookimpl,
 )
 from vgbench.errors import UsageError
-from vgbench.toybox import kinds
+from vgbench.toybox import kinds, patterns
 
 # What each kind of image depends on: nothing else enters a class's key.
 DIGIT_OPTIONS = ("warp", "thickness", "slant", "noise", "micro_batch")
@@ -55,12 +55,23 @@ def draw(g: Graph, entry: ClassEntry, request: DataRequest, options: Mapping[str
         n_kinds, _ = kinds.preset(options["world"])
     except ValueError as error:
         raise UsageError(str(error)) from None
-    if kinds.NUMBER.get(entry.id, n_kinds) >= n_kinds:
+    if not _is_drawn(entry.id, n_kinds):
         known = f"the {n_kinds} kinds of its world {options['world']} (vgbench show toybox{n_kinds})"
+        if n_kinds == kinds.N_TRAINING:
+            known += ", and the classes of toybox/transfer"
         raise CannotServe(
             f"Toybox cannot draw the class {entry.id!r}", hint=f"it draws digit-0 to digit-9, and {known}"
         )
     return g.node(DRAW_SCENES, params={"class_id": entry.id, **{name: options[name] for name in SCENE_OPTIONS}})
+
+
+def _is_drawn(class_id: str, n_kinds: int) -> bool:
+    """Say whether a world of so many kinds has a class; the full one draws those of the downstream sets too."""
+    is_full = n_kinds == kinds.N_TRAINING
+    if class_id in kinds.NUMBER:
+        number = kinds.NUMBER[class_id]
+        return number < n_kinds or (is_full and number != kinds.FRAME)
+    return is_full and class_id in patterns.NUMBER
 
 
 @hookimpl

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from vgbench import Made, Step
 from vgbench.images import ImageRow, encode_png, write_shard
-from vgbench.toybox import digits, kinds, scene
-from vgbench.toybox.world import Dials, sample, seed, world
+from vgbench.toybox import digits, scene
+from vgbench.toybox.classes import factors_of
+from vgbench.toybox.world import Dials, seed, world
 
 
 def draw_digits(step: Step) -> Made:
@@ -50,8 +51,7 @@ def draw_scenes(step: Step) -> Made:
     split = f"source/{step.seed or 0}/{class_id}"
     seeds = [seed(here.name, split, index) for index in indices]
     given = np.asarray(seeds, dtype=np.uint64)
-    factors = sample(here, given, np.full(len(given), kinds.NUMBER[class_id]), dials)
-    pixels = scene.draw(given, factors, size_px=step.params["size_px"], style=style)
+    pixels = scene.draw(given, factors_of(here, class_id, given, dials), size_px=step.params["size_px"], style=style)
     return _write(step, class_id, indices, seeds, pixels)
 
 

@@ -167,7 +167,7 @@ def train(out: Path, recipe: Recipe, *, log_every: int = 50) -> dict[str, Any]:
     """Train, write the model folder to ``out`` with its card, and return the held-out figures."""
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
-    tok = tokenizer(words.vocabulary(textures.NAMES))
+    tok = tokenizer(words.vocabulary())
     began = time.time()
     corpus = Corpus.of(recipe.n_images, tok)
     held_out = Corpus.of(4_000, tok, first=recipe.n_images)
