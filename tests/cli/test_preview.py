@@ -91,7 +91,7 @@ def test_wrong_preview_is_refused(
 ) -> None:
     (tmp_path / "broken.json").write_text('{"name": "x", "classes": [3]}')
     stranger = {"name": "x", "version": "1", "classes": [{"id": "papillon", "name": "papillon"}]}
-    (tmp_path / "stranger.json").write_text(json.dumps(cat))
+    (tmp_path / "stranger.json").write_text(json.dumps(stranger))
     answer = vgbench("preview", "--source", "toybox", *args)
     assert answer.code == code and what in answer.err and "Traceback" not in answer.err
     assert hint is None or hint in answer.err
