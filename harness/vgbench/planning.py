@@ -374,7 +374,8 @@ def _plan_cell(
         reason = blocked.what + (f"; {blocked.hint}" if blocked.hint else "")
         digest = sha256_hex(canonical_json({**identity, "blocked": reason}))
         return PlannedCell(digest, source, task, seeds, "blocked", reason=reason)
-    drawn = {node.step.seed for target in targets.values() for node in target.walk()}
+    ancestors = {node for target in targets.values() for node in target.walk()}
+    drawn = {node.step.seed for node in ancestors}
     return PlannedCell(
         digest,
         source,
@@ -384,7 +385,7 @@ def _plan_cell(
         column=column,
         score=scores.score,
         controls=scores.controls,
-        images=images,
+        images=images if images and images.index in ancestors else None,  # zero-shot reads no image of the source
         n_classes=len(request.classes),
         images_per_class=request.images_per_class,
     )

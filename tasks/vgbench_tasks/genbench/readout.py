@@ -1,0 +1,108 @@
+"""The protocol: a data set's test images, told apart by what a fixed encoder shows of a source's images.
+
+GenBench (arXiv 2307.13697): CLER is CLIP's zero-shot classifier with the class names' text features replaced by the
+mean features of a source's images; the linear probe is what it is to predict. Both read the same features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vgbench import Backbone, DataRequest, Graph, Images, Input, Option, Part, Scores, UsageError, stages
+from vgbench_tasks.genbench.sets import BenchmarkSet
+
+LINEAR_PROBE = "linear-probe"
+READOUTS = ("zeroshot", "cler", "cler+text", "knn", LINEAR_PROBE)
+STORE_PX = 224  # of the training copy that a network of one's own (--weights) reads
+_SCORERS = {
+    "top1": "vgbench.metrics.classify:top1",
+    "mean_per_class": "vgbench.metrics.classify:mean_per_class",
+    "map_11point": "vgbench.metrics.multilabel:eleven_point_map",
+    "roc_auc": "vgbench.metrics.ranking:roc_auc",
+}
+
+
+def options(*, encoder: str, images_per_class: int | None) -> tuple[Option, ...]:
+    """Return the options that every data set's tasks have."""
+    return (
+        Option("readout", "str", "cler", "how test images are told apart", choices=READOUTS),
+        Option("probe", "str", "logreg-text", "probe fitted on the features (readout=linear-probe)"),
+        Option("encoder", "str", encoder, "the fixed encoder"),
+        Option(
+            "val",
+            "str",
+            "source",
+            "where a probe's strength is chosen: on a fifth of the source's images, or on real ones",
+            choices=("source", "real"),
+        ),
+        Option("images_per_class", "count", images_per_class, "images asked of the source for each class", axis="row"),
+    )
+
+
+def request(g: Graph, chosen: Mapping[str, Any], *, of: BenchmarkSet) -> DataRequest:
+    """Ask for the data set's classes. `original` draws from its training split; copies of test images are left out."""
+    classes = g.class_list(of.classes)
+    real = stages.labelled(g, of.split(g, chosen, "train"), classes)
+    return DataRequest(
+        classes, chosen["images_per_class"], references=real, exclude=(of.split(g, chosen, "test").images,)
+    )
+
+
+def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of: BenchmarkSet) -> Scores:
+    """Read the test images out by the subject's; a backbone brings no images, so it reads the set's own ones."""
+    classes = g.class_list(of.classes)
+    test = of.split(g, chosen, "test")
+    probe = _probe(g, chosen)
+    reads = probe.values.get("reads", ["train"])
+    real = stages.labelled(g, of.split(g, chosen, "train"), classes)
+    encoder: Part | Backbone
+    if isinstance(subject, Backbone):
+        if "text" in reads:
+            raise UsageError(
+                f"readout {chosen['readout']} reads class names, and this backbone has no text tower",
+                hint="readout=cler, readout=knn, or probe=logreg-path",
+            )
+        encoder, teaching = subject, real
+    else:
+        encoder, teaching = g.part("encoder", chosen["encoder"]), subject
+
+    def features(images: Images | Input) -> Any:
+        if isinstance(encoder, Backbone):
+            packed = stages.pack(g, images, store_px=STORE_PX, labelled=isinstance(images, Images))  # type: ignore[arg-type]
+            return stages.features(g, packed, encoder)
+        return stages.features(g, images, encoder, crop=of.crop)  # type: ignore[arg-type]
+
+    return stages.probed(
+        g,
+        features(teaching),
+        features(test.images),
+        classes,
+        probe=probe,
+        labels=test.labels,
+        scorer=scorer(g, of),
+        text=stages.text_features(g, encoder, classes, g.part("prompts", of.prompts)) if "text" in reads else None,  # type: ignore[arg-type]
+        val=features(real) if chosen["val"] == "real" and "val" in reads else None,
+        multi_label=of.is_multi_label,
+    )
+
+
+def entry(of: BenchmarkSet) -> str:
+    """Return where the scorer of a data set's metric lies."""
+    return _SCORERS[of.metric]
+
+
+def scorer(g: Graph, of: BenchmarkSet) -> Part:
+    """Return the scorer of a data set's metric."""
+    class_ids = list(g.class_list(of.classes).ids)
+    values: dict[str, Any] = {}
+    if of.metric == "map_11point":
+        values = {"class_ids": class_ids}
+    elif of.metric == "roc_auc":
+        values = {"class_ids": class_ids, "positive": class_ids[1]}
+    return Part("scorer", of.metric, "1", entry(of), values)
+
+
+def _probe(g: Graph, chosen: Mapping[str, Any]) -> Part:
+    name = chosen["probe"] if chosen["readout"] == LINEAR_PROBE else chosen["readout"]
+    return g.part("probe", name)
