@@ -391,15 +391,19 @@ def _plan_cell(
     )
 
 
+_EXTRAS = {"torch": "torch", "optuna": "trex", "sklearnex": "trex-intel"}  # the extra that brings a library
+
+
 def _refuse_missing_libraries(targets: Iterable[Node]) -> None:
     """Block a cell one of whose steps needs a library that is not installed; nothing is imported to find out."""
     needed = {step.needs: step.id for target in targets for step in (node.step for node in target.walk())}
     for libraries, step in needed.items():
         missing = [name for name in libraries if importlib.util.find_spec(name) is None]
+        extras = [extra for name, extra in _EXTRAS.items() if name in missing]
         if missing:
             raise CannotServe(
                 f"step {step} needs {', '.join(missing)}, not installed here",
-                hint="pip install 'vgbench[torch]'" if "torch" in missing else f"pip install {' '.join(missing)}",
+                hint=f"pip install 'vgbench[{','.join(extras)}]'" if extras else f"pip install {' '.join(missing)}",
             )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
-from vgbench.errors import UnknownName
+from vgbench.errors import UnknownName, UsageError
 from vgbench.types import (
     Backbone,
     ClassList,
@@ -117,22 +118,90 @@ def features(g: Graph, pack: Node, encoder: Part | Backbone) -> Node:
     return g.node(EMBED, inputs={"images": pack}, params={"encoder": encoder})
 
 
-def probed(g: Graph, train: Node, test: Node, classes: ClassList, *, probe: Part, labels: Node, scorer: Part) -> Scores:
-    """Fit a probe, score it, and score its control: the same fit on permuted training labels."""
-    fitted = fit_probe(g, train, test, classes, probe=probe)
-    control = fit_probe(g, train, test, classes, probe=probe, permutations=PERMUTATIONS)
-    return Scores(
-        score(g, fitted, labels, scorer=scorer), {"permuted_labels": score(g, control, labels, scorer=scorer)}
-    )
+def probed(
+    g: Graph,
+    train: Node | None,
+    test: Node,
+    classes: ClassList,
+    *,
+    probe: Part,
+    labels: Node,
+    scorer: Part,
+    text: Node | None = None,
+    val: Node | None = None,
+    multi_label: bool = False,
+    ranked: bool = False,
+) -> Scores:
+    """Fit a probe, score it, and score its control: the same fit on permuted training labels.
 
-
-def fit_probe(g: Graph, train: Node, test: Node, classes: ClassList, *, probe: Part, permutations: int = 0) -> Node:
-    """Fit a probe on labelled features and predict the test features.
-
-    With ``permutations`` > 0 it is the control: that many fits, each on permuted training labels.
+    ``ranked``: the scorer reads the control's scores too (as it does with ``multi_label``). There is no control
+    where nothing is learnt from labels, nor of a probe that reports every epoch: its best one is above chance.
     """
-    params = {"probe": probe, "class_ids": list(classes.ids), "permutations": permutations}
-    return g.node(PROBE, inputs={"train": train, "test": test}, params=params)
+
+    def scored(permutations: int) -> Node:
+        fitted = fit_probe(
+            g,
+            train,
+            test,
+            classes,
+            probe=probe,
+            permutations=permutations,
+            text=text,
+            val=val,
+            multi_label=multi_label,
+            ranked=ranked,
+        )
+        return score(g, fitted, labels, scorer=scorer)
+
+    has_control = "train" in reads(probe) and not probe.values.get("per_epoch", False)
+    return Scores(scored(0), {"permuted_labels": scored(PERMUTATIONS)} if has_control else {})
+
+
+def reads(probe: Part) -> tuple[str, ...]:
+    """Return what a probe reads besides the test features: of train, text and val."""
+    return tuple(probe.values.get("reads", ("train",)))
+
+
+def fit_probe(
+    g: Graph,
+    train: Node | None,
+    test: Node,
+    classes: ClassList,
+    *,
+    probe: Part,
+    permutations: int = 0,
+    text: Node | None = None,
+    val: Node | None = None,
+    multi_label: bool = False,
+    ranked: bool = False,
+) -> Node:
+    """Fit a probe on what it reads of labelled features, text features and validation features; predict the test's.
+
+    What it does not read is not wired in, so a probe of text alone is the same node for every source. ``val`` is read
+    where there is one. With ``permutations`` > 0 it is the control: that many fits, each on permuted training labels;
+    its scores are kept with ``multi_label`` or ``ranked``. Raises ``UsageError`` when train or text is read and not
+    given.
+    """
+    given = {"train": train, "text": text, "val": val}
+    inputs: dict[str, Input] = {"test": test}
+    for name in reads(probe):
+        node = given[name]
+        if node is not None:
+            inputs[name] = node
+        elif name != "val":
+            raise UsageError(f"probe {probe.name} reads {name} features, and there are none here", hint=_HINTS[name])
+    params: dict[str, Any] = {"probe": probe, "class_ids": list(classes.ids), "permutations": permutations}
+    if multi_label:
+        params["multi_label"] = True
+    if permutations and (multi_label or ranked):
+        params["keep_scores"] = True
+    return g.node(replace(PROBE, needs=probe.needs), inputs=inputs, params=params)
+
+
+_HINTS = {
+    "train": "a probe that reads text alone: zeroshot",
+    "text": "take an encoder with a text tower, or another probe: vgbench list parts",
+}
 
 
 def architecture(g: Graph, name: str) -> tuple[str, Mapping[str, Any]]:

@@ -60,6 +60,7 @@ class Part:
     """A named piece of a protocol that third parties can add. Kinds: backbone, encoder, probe, prompts, recipe, scorer.
 
     Used as a step param: kind, name, version and values enter the key, ``entry`` ("module:function") does not.
+    ``needs``: libraries beyond the base dependencies, as in ``StepRef``; not in the key either.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Part:
     entry: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
+    needs: tuple[str, ...] = ()
 
     def key(self) -> dict[str, Any]:
         return {"part": self.kind, "name": self.name, "version": self.version, "values": dict(self.values)}

@@ -1,8 +1,11 @@
-"""Fit a probe on labelled features and predict the test features; or, as the control, on permuted labels."""
+"""Fit a probe on what it reads of a lesson and predict the test features; or, as the control, on permuted labels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,46 +17,138 @@ from vgbench.types import Artifact, Made, Step
 
 PREDICTIONS_FILE = "predictions.parquet"
 
+Features: TypeAlias = NDArray[np.float32]
+Labels: TypeAlias = NDArray[np.int64] | NDArray[np.bool_]
+Predict: TypeAlias = Callable[[Features], NDArray[np.floating[Any]]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """What a probe is taught; only what its part's ``values["reads"]`` names (train, text, val) is there.
+
+    ``x`` (N, D) float32: features of the training images as the encoder gave them, not normalised; None without train.
+    ``labels``: P label vectors for the same rows, (P, N) int64 in 0..C-1, or (P, N, C) bool where images have several
+    labels. P is 1, and in the control the number of permutations. Every class has an image. Without train N is 0.
+    ``ids``: the N image ids. ``text`` (C, D) float32, L2-normalised: the classes' text features. ``val``: features
+    (M, D) and labels, (M,) int64 or (M, C) bool, of real validation images, where the task was given some.
+    """
+
+    x: Features | None
+    labels: Labels
+    ids: list[str]
+    n_classes: int
+    text: Features | None
+    val: tuple[Features, Labels] | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Noted:
+    """A probe's ``predict`` with what it wants to be read beside it (JSON): the strength it chose, how far it got."""
+
+    predict: Predict
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, test_x: Features) -> NDArray[np.floating[Any]]:
+        return self.predict(test_x)
+
 
 def probe(step: Step) -> Made:
     """Write ``predictions.parquet``: sample_id, prediction, scores; and ``permutation`` when it is the control.
 
-    The probe part is called as ``fit(train_x, labels, n_classes=, values=, seed=) -> predict`` with train_x (N, D)
-    float32 and labels (P, N) int64, one row for each fit over the same features; ``predict(test_x)`` gives scores
-    (P, M, C) float. The prediction is the highest score, the lowest class on a tie.
+    The probe part is called as ``fit(lesson, values) -> predict``; ``predict(test_x)`` of the M test features (M, D)
+    gives scores (P, M, C), one matrix for each label vector, or (1, E, M, C) when it reports each of E epochs: then
+    there are E x M rows and a column ``epoch``, 0..E-1. The prediction is the highest score, the lowest class on a
+    tie. A control keeps no scores unless ``keep_scores``. What a ``Noted`` notes becomes ``meta.json``.
+
+    Raises ``ValueError`` for a class without a training image, for a test set that is read as training images, and
+    for scores of another shape or not finite.
     """
-    train_x, train_labels, _ = _read(step.inputs["train"])
-    test_x, _, sample_ids = _read(step.inputs["test"])
-    class_ids: list[str] = step.params["class_ids"]
-    if train_labels.min(initial=0) < 0:
-        raise ValueError("the training features have no labels")
+    part, class_ids = step.params["probe"], step.params["class_ids"]
     n_permutations: int = step.params["permutations"]
-    labels = np.stack(list(_permuted(train_labels, n_permutations, step.seed or 0)) or [train_labels])
-    part = step.params["probe"]
-    predict = step.load(part)(train_x, labels, n_classes=len(class_ids), values=part.values, seed=step.seed)
+    lesson = _lesson(step)
+    test_x, rows = _read(step.inputs["test"])
+    sample_ids: list[str] = rows["image_id"].to_pylist()
+    predict = step.load(part)(lesson, part.values)
     scores = np.asarray(predict(test_x), dtype=np.float32)
-    if scores.shape != (len(labels), len(test_x), len(class_ids)):
+    has_epochs = scores.ndim == 4 and not n_permutations
+    if scores.ndim != 3 + has_epochs or (len(scores), *scores.shape[-2:]) != (
+        len(lesson.labels),
+        len(test_x),
+        len(class_ids),
+    ):
         raise ValueError(f"probe {part.name} gave scores of shape {scores.shape}")
-    names = np.asarray(class_ids)
+    if not np.isfinite(scores).all():
+        raise ValueError(f"probe {part.name} gave a score that is not finite")
+    tables = scores[0] if has_epochs else scores  # (T, M, C)
     columns: dict[str, object] = {
-        "sample_id": sample_ids * len(labels),
-        "prediction": names[scores.argmax(2)].reshape(-1).tolist(),
+        "sample_id": sample_ids * len(tables),
+        "prediction": np.asarray(class_ids)[tables.argmax(2)].reshape(-1).tolist(),
     }
-    if n_permutations:
-        columns["permutation"] = pa.array(np.repeat(np.arange(n_permutations), len(test_x)), pa.int32())
-    else:
-        columns["scores"] = pa.array(list(scores[0]), pa.list_(pa.float32()))
+    if n_permutations or has_epochs:
+        number = pa.array(np.repeat(np.arange(len(tables)), len(test_x)), pa.int32())
+        columns["epoch" if has_epochs else "permutation"] = number
+    if not n_permutations or step.params.get("keep_scores", False):
+        columns["scores"] = pa.chunked_array([pa.array(list(t), pa.list_(pa.float32())) for t in tables])
     write_table(step.out / PREDICTIONS_FILE, pa.table(columns))
+    if isinstance(predict, Noted):
+        meta = {"probe": part.key(), "notes": dict(predict.notes)}
+        (step.out / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True, allow_nan=False) + "\n")
     return Made(len(sample_ids))
 
 
-def _permuted(labels: NDArray[np.int64], n: int, seed: int) -> Iterator[NDArray[np.int64]]:
+def _lesson(step: Step) -> Lesson:
+    """Read what is wired in. In a control every class has the same text, or the text would tell the classes apart."""
+    class_ids: list[str] = step.params["class_ids"]
+    n_classes, n_permutations = len(class_ids), step.params["permutations"]
+    x, labels, ids = None, np.empty((1, 0), np.int64), []
+    if "train" in step.inputs:
+        x, rows = _read(step.inputs["train"])
+        ids = rows["image_id"].to_pylist()
+        own = _labels(rows, step)
+        missing = [class_ids[k] for k in np.flatnonzero(_counts(own, n_classes) == 0)]
+        if missing:
+            raise ValueError(f"{len(missing)} of {n_classes} classes have no training image: {', '.join(missing[:5])}")
+        labels = np.stack(list(_permuted(own, n_permutations, step.seed or 0)) or [own])
+    text = val = None
+    if "text" in step.inputs:
+        text = np.load(step.inputs["text"].path / FEATURES_FILE)
+        if len(text) != n_classes:
+            raise ValueError(f"there are {len(text)} text features for {n_classes} classes")
+        if n_permutations:
+            mean = text.mean(axis=0, keepdims=True)
+            text = np.repeat(mean / np.linalg.norm(mean), n_classes, axis=0)
+    if "val" in step.inputs:
+        val_x, rows = _read(step.inputs["val"])
+        val = (val_x, _labels(rows, step))
+    return Lesson(x, labels, ids, n_classes, text, val, step.seed or 0)
+
+
+def _read(artifact: Artifact) -> tuple[Features, pa.Table]:
+    return np.load(artifact.path / FEATURES_FILE, mmap_mode="r"), read_table(artifact.path / ROWS_FILE)
+
+
+def _labels(rows: pa.Table, step: Step) -> Labels:
+    """Return labels (N,) int64; (N, C) bool where images have several: their ``labels``, or the one they have."""
+    label = rows["label"].to_numpy()
+    is_multi = step.params.get("multi_label", False)
+    lists = rows["labels"].to_pylist() if is_multi and "labels" in rows.column_names else [[int(k)] for k in label]
+    if any(k < 0 for row in lists for k in row):
+        raise ValueError("the training features have no labels")
+    if not is_multi:
+        return np.asarray(label, dtype=np.int64)
+    several = np.zeros((len(lists), len(step.params["class_ids"])), dtype=np.bool_)
+    for i, row in enumerate(lists):
+        several[i, row] = True
+    return several
+
+
+def _counts(labels: Labels, n_classes: int) -> NDArray[np.int64]:
+    """Return how many images each class has, (C,)."""
+    return labels.sum(axis=0) if labels.ndim == 2 else np.bincount(labels, minlength=n_classes)
+
+
+def _permuted(labels: Labels, n: int, seed: int) -> Iterator[Labels]:
     """Yield ``n`` permutations of the labels; the k-th is the same however many follow."""
     for k in range(n):
         yield np.random.default_rng([seed, k]).permutation(labels)
-
-
-def _read(artifact: Artifact) -> tuple[NDArray[np.float32], NDArray[np.int64], list[str]]:
-    rows = read_table(artifact.path / ROWS_FILE)
-    features = np.load(artifact.path / FEATURES_FILE, mmap_mode="r")
-    return features, rows["label"].to_numpy(), rows["image_id"].to_pylist()
