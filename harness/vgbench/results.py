@@ -83,13 +83,17 @@ class SourceOf(Record):
 
 
 class TaskOf(Record):
-    """The task of a cell. ``row_options`` belong to the source's row, ``options`` to the column."""
+    """The task of a cell. ``row_options`` belong to the source's row, ``options`` to the column.
+
+    ``uses_real_labels``: an option makes the task learn from real labels beside the source's images.
+    """
 
     name: str
     version: str
     distribution: str
     options: dict[str, OptionValue]
     row_options: dict[str, OptionValue]
+    uses_real_labels: bool = False
 
 
 class Control(Record):
@@ -209,6 +213,7 @@ class Column(Record):
     metric: str
     higher_is_better: bool
     chance: Finite | None
+    uses_real_labels: bool = False
 
 
 class Leaderboard(Record):
@@ -338,6 +343,7 @@ def column_of(cell: Cell) -> Column:
         metric=main.name,
         higher_is_better=main.higher_is_better,
         chance=main.chance,
+        uses_real_labels=cell.task.uses_real_labels,
     )
 
 

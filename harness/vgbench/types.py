@@ -331,6 +331,7 @@ class Graph(Protocol):
 class Option:
     """A declared, typed option of a source or task. ``axis``: *row* options belong to the source's row.
 
+    ``real_labels``: values with which a task learns from real labels, whatever its source was shown; cells say so.
     Paths, also those in the text of a ``source`` or ``mixture``, enter a cell's digest by what lies there.
     """
 
@@ -342,6 +343,7 @@ class Option:
     axis: Literal["row", "column"] = "column"
     minimum: float | None = None
     maximum: float | None = None
+    real_labels: tuple[Any, ...] = ()
 
     def cast(self, value: object) -> Any:
         """Return ``value`` (text or already typed) as this option's type; ``UsageError`` says what is accepted."""

@@ -56,6 +56,9 @@ def notes(board: Leaderboard) -> list[str]:
         lines.append("!: some of its runs failed, so it takes part in no comparison")
     if any(value.controls_hold is False for value in values):
         lines.append("°: no better than the same fit on permuted labels: nothing was learned that can be seen")
+    real = [names[column.digest] for column in board.columns if column.uses_real_labels]
+    if real:
+        lines.append(f"learns from real labels beside the source's images: {', '.join(real)}")
     lines += dict.fromkeys(row.note for row in board.rows if row.note)
     lines += [f"{item['status']}: {item['source']} × {item['task']}: {item['reason']}" for item in board.unscored]
     return lines

@@ -107,4 +107,3 @@ def _weighted(weights: NDArray[np.float64], share: NDArray[np.float64]) -> _Int:
     """Return positions drawn with ``weights`` for shares (N,) in [0, 1): (N,)."""
     edges = np.cumsum(weights)
     return np.minimum(np.searchsorted(edges / edges[-1], share, side="right"), len(weights) - 1).astype(np.int64)
-

@@ -35,6 +35,7 @@ def options(*, encoder: str, images_per_class: int | None) -> tuple[Option, ...]
             "source",
             "where a probe's strength is chosen: on a fifth of the source's images, or on real ones",
             choices=("source", "real"),
+            real_labels=("real",),
         ),
         Option("images_per_class", "count", images_per_class, "images asked of the source for each class", axis="row"),
     )
@@ -54,7 +55,7 @@ def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of
     classes = g.class_list(of.classes)
     test = of.split(g, chosen, "test")
     probe = _probe(g, chosen)
-    reads = probe.values.get("reads", ["train"])
+    reads = stages.reads(probe)
     real = stages.labelled(g, of.split(g, chosen, "train"), classes)
     encoder: Part | Backbone
     if isinstance(subject, Backbone):
@@ -84,6 +85,7 @@ def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of
         text=stages.text_features(g, encoder, classes, g.part("prompts", of.prompts)) if "text" in reads else None,  # type: ignore[arg-type]
         val=features(real) if chosen["val"] == "real" and "val" in reads else None,
         multi_label=of.is_multi_label,
+        ranked=of.metric == "roc_auc",
     )
 
 
