@@ -50,7 +50,9 @@ INDEX_SCHEMA = pa.schema(
         ("sha256", pa.string()),
     ]
 )
+LABEL_LISTS = pa.field("labels", pa.list_(pa.int64()))  # the index of a multi-label set has this column too
 LABELS_SCHEMA = pa.schema([("sample_id", pa.string()), ("class_id", pa.string())])
+CLASS_LISTS = pa.field("class_ids", pa.list_(pa.string()))  # the labels of a multi-label set have this column too
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 class ImageSet:
     """An image set as a step sees it: the index's columns, and the encoded bytes behind each row.
 
-    ``ids`` (N,) str; ``labels`` (N,) int64, -1 where the set has no labels.
+    ``ids`` (N,) str; ``labels`` (N,) int64, -1 where the set has no labels, or an image of a multi-label set has none.
     """
 
     ids: list[str]
@@ -256,6 +258,14 @@ class ImageSet:
         return len(self.ids)
 
     @cached_property
+    def label_lists(self) -> list[list[int]] | None:
+        """All labels of each image of a multi-label set, ascending; None where an image has one label."""
+        found: list[list[int]] | None = None
+        if LABEL_LISTS.name in self.table.column_names:
+            found = self.table[LABEL_LISTS.name].to_pylist()
+        return found
+
+    @cached_property
     def _places(self) -> list[tuple[int, int, int]]:
         columns = (self.table[name].to_pylist() for name in ("member", "shard", "row"))
         return list(zip(*columns, strict=True))
@@ -282,22 +292,40 @@ class ImageSet:
             yield here
 
 
-def write_index(path: Path, rows: Iterable[tuple[str, int, int, int, int, str]]) -> None:
-    """Write ``index.parquet``: rows of (image id, label, member, shard, row, sha256)."""
+def write_index(
+    path: Path,
+    rows: Iterable[tuple[str, int, int, int, int, str]],
+    *,
+    label_lists: Sequence[Sequence[int]] | None = None,
+) -> None:
+    """Write ``index.parquet``: rows of (image id, label, member, shard, row, sha256).
+
+    ``label_lists``: all labels of each row, ascending, of a multi-label set; ``label`` is then the first, or -1.
+    """
     columns = list(zip(*rows, strict=True)) or [()] * len(INDEX_SCHEMA.names)
     table = pa.table({n: list(c) for n, c in zip(INDEX_SCHEMA.names, columns, strict=True)}, schema=INDEX_SCHEMA)
+    if label_lists is not None:
+        table = table.append_column(LABEL_LISTS, pa.array(label_lists, LABEL_LISTS.type))
     write_table(path / INDEX_FILE, table)
 
 
 def write_labels(
-    path: Path, rows: Iterable[tuple[str, str]], *, more: Mapping[str, Sequence[Any]] | None = None
+    path: Path,
+    rows: Iterable[tuple[str, str | None]],
+    *,
+    class_lists: Sequence[Sequence[str]] | None = None,
+    more: Mapping[str, Sequence[Any]] | None = None,
 ) -> None:
     """Write ``labels.parquet``: rows of (sample id, class id), the only truth for scoring.
 
-    ``more``: further columns by name, a value for each row; what a bias task's scorer reads besides the class.
+    ``class_lists``: all class ids of each row of a multi-label set; ``class_id`` is then the first in the order of the
+    class list, None where an image has no class. ``more``: further columns by name, a value for each row; what a bias
+    task's scorer reads besides the class.
     """
     rows = list(rows)
     table = pa.table({"sample_id": [r[0] for r in rows], "class_id": [r[1] for r in rows]}, schema=LABELS_SCHEMA)
+    if class_lists is not None:
+        table = table.append_column(CLASS_LISTS, pa.array(class_lists, CLASS_LISTS.type))
     for name, values in (more or {}).items():
         table = table.append_column(name, pa.array(values))
     write_table(path / LABELS_FILE, table)

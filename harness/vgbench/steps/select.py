@@ -16,31 +16,33 @@ def select(step: Step) -> Made:
 
     Of class nodes the lowest indices are kept; of a whole set the lowest by SHA-256 of the image id, so that a
     smaller request is always part of a larger one. Copies of excluded images (equal bytes) are left out and
-    counted. Raises ``ValueError`` naming the classes that end up without an image, unless the choice is partial.
+    counted. An image of a multi-label set counts for each of its classes: it is kept if it is among the first of one
+    of them, once, with all its labels. Raises ``ValueError`` naming the classes that end up without an image, unless
+    the choice is partial.
     """
     class_ids: list[str] = step.params["class_ids"]
     limit: int | None = step.params["images_per_class"]
     excluded = _hashes(step.inputs["exclude"]) if "exclude" in step.inputs else set()
+    label_lists: dict[Row, list[int]] | None = None
     if "set" in step.inputs:
-        groups = _classes_of_set(
-            ImageSet.open(step.inputs["set"]), class_ids, step.params.get("set_class_ids", class_ids)
-        )
+        found = ImageSet.open(step.inputs["set"])
+        groups, label_lists = _classes_of_set(found, class_ids, step.params.get("set_class_ids", class_ids))
     else:
         groups = [_rows_of_class(member, label) for label, member in enumerate(step.inputs["member"].members)]
-    rows: list[Row] = []
-    rejected: Counter[str] = Counter()
-    per_class: dict[str, int] = {}
-    for class_id, group in zip(class_ids, groups, strict=True):
-        kept = [row for row in group if row[5] not in excluded]
-        rejected["copy of an excluded image"] += len(group) - len(kept)
-        kept = kept[:limit]
-        per_class[class_id] = len(kept)
-        rows += kept
+    chosen: dict[Row, None] = {}  # in order; an image stands once, whatever the number of its classes
+    copies: set[Row] = set()
+    for group in groups:
+        copies.update(row for row in group if row[5] in excluded)
+        chosen.update(dict.fromkeys([row for row in group if row[5] not in excluded][:limit]))
+    rows = list(chosen)
+    lists = [[row[1]] for row in rows] if label_lists is None else [label_lists[row] for row in rows]
+    counts = Counter(label for labels in lists for label in labels)
+    per_class = {class_id: counts[label] for label, class_id in enumerate(class_ids)}
     empty = [class_id for class_id, n in per_class.items() if n == 0]
     if empty and not step.params.get("partial"):
         raise ValueError(f"{len(empty)} of {len(class_ids)} classes have no image: {', '.join(empty[:5])}")
-    write_index(step.out, rows)
-    return Made(len(rows), per_class, {reason: n for reason, n in rejected.items() if n})
+    write_index(step.out, rows, label_lists=None if label_lists is None else lists)
+    return Made(len(rows), per_class, {"copy of an excluded image": len(copies)} if copies else {})
 
 
 def _rows_of_class(member: Artifact, label: int) -> list[Row]:
@@ -55,20 +57,31 @@ def _rows_of_class(member: Artifact, label: int) -> list[Row]:
     return rows
 
 
-def _classes_of_set(found: ImageSet, class_ids: list[str], set_class_ids: list[str]) -> list[list[Row]]:
-    """Split a set by class, each class ordered by the hash of its image ids; classes not asked for are left out."""
+def _classes_of_set(
+    found: ImageSet, class_ids: list[str], set_class_ids: list[str]
+) -> tuple[list[list[Row]], dict[Row, list[int]] | None]:
+    """Split a set by class, each class ordered by the hash of its image ids; classes not asked for are left out.
+
+    Of a multi-label set an image's row stands in each of its classes, and its labels are returned too.
+    """
     labels = {class_id: label for label, class_id in enumerate(class_ids)}
     label_of = [labels.get(class_id) for class_id in set_class_ids]
+    lists = found.label_lists
+    of_set = [[label] for label in found.labels.tolist()] if lists is None else lists
     groups: list[list[Row]] = [[] for _ in class_ids]
-    names = ("image_id", "label", "member", "shard", "row", "sha256")
+    labels_of: dict[Row, list[int]] = {}
+    names = ("image_id", "member", "shard", "row", "sha256")
     columns = (found.table[name].to_pylist() for name in names)
-    for image_id, set_label, member, shard, row, sha256 in zip(*columns, strict=True):
-        label = label_of[set_label]
-        if label is not None:
-            groups[label].append((image_id, label, member, shard, row, sha256))
+    for set_labels, image_id, member, shard, row, sha256 in zip(of_set, *columns, strict=True):
+        wanted = sorted(label for label in (label_of[i] for i in set_labels) if label is not None)
+        if wanted:
+            one: Row = (image_id, wanted[0], member, shard, row, sha256)
+            labels_of[one] = wanted
+            for label in wanted:
+                groups[label].append(one)
     for group in groups:
         group.sort(key=lambda row: hashlib.sha256(row[0].encode()).digest())
-    return groups
+    return groups, None if lists is None else labels_of
 
 
 def _hashes(excluded: Artifact) -> set[str]:
