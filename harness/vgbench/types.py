@@ -68,6 +68,7 @@ class Part:
     entry: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
+    needs: tuple[str, ...] = ()
 
     def key(self) -> dict[str, Any]:
         return {"part": self.kind, "name": self.name, "version": self.version, "values": dict(self.values)}
