@@ -74,7 +74,7 @@ def decode(data: bytes) -> NDArray[np.uint8]:
             return cast(NDArray[np.uint8], simplejpeg.decode_jpeg(data, "RGB"))
         except ValueError:  # damaged: Pillow says whether, and how, it can be read
             pass
-    return np.asarray(images.decode(data).convert("RGB"))
+    return np.array(images.decode(data).convert("RGB"))  # a copy that torch may take over
 
 
 def _is_plain_jpeg(data: bytes) -> bool:
@@ -116,7 +116,8 @@ def framed(pixels: NDArray[np.uint8], preprocessing: Preprocessing, *, crop: Cro
     """Resize and crop (H, W, 3) uint8 pixels to (3, P, P) uint8, as the preprocessing says.
 
     ``crop="squash"`` squashes whatever the preprocessing says. Sizes are rounded as torchvision's ``Resize`` and
-    ``CenterCrop`` do. Values differ from Pillow's resize by one level at most.
+    ``CenterCrop`` do. Values differ from Pillow's resize by one level at most, two where a small image is enlarged;
+    by more where Pillow 13 resizes an image over twice as high as wide in the other order, down before across.
     """
     side = preprocessing.input_px
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
