@@ -80,7 +80,7 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 
 MAX_PIXELS = 50_000_000  # ours: a 50-megapixel camera; read from the header, before anything is decoded
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "PPM", "TIFF")  # no format that runs a program
-_ORIENTATION = 0x0112  # EXIF 2.32, table 4
+ORIENTATION = 0x0112  # EXIF 2.32, table 4
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -113,7 +113,7 @@ def decode(data: bytes) -> Image.Image:
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+        turn = _UPRIGHT.get(image.getexif().get(ORIENTATION, 1))
     except Exception:  # Pillow raises many kinds over damaged EXIF; the pixels are whole, so they are taken as stored
         return image
     return image if turn is None else image.transpose(turn)

@@ -22,14 +22,16 @@ from vgbench.listing import root_of
 _ROW = re.compile(r"(.*)#(.+)\[(\d+)\]", re.DOTALL)
 _SPAN = re.compile(r"(.*)#(\d+)\+(\d+)", re.DOTALL)
 GROUPS_BYTES = 256 << 20  # decoded row groups kept: a data set of small images is decoded once, whatever the order
+MODEL_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]  # not the same weights again in other formats
 OPEN_TABLES = 64  # below the usual limit of open files
 
 
 def local(place: str) -> str:
     """Return where a place lies on this machine.
 
-    A repository of the Hugging Face Hub (``hf://owner/name@commit``) comes from the Hub's cache, or is downloaded into
-    it; offline the Hub's client raises. Needs the extra ``[hf]``.
+    A repository of the Hugging Face Hub (``hf://owner/name@commit`` a data set, ``hf://models/owner/name@commit`` a
+    model) comes from the Hub's cache, or is downloaded into it; offline the Hub's client raises. Needs the extra
+    ``[hf]``.
     """
     if not place.startswith("hf://"):
         return place
@@ -37,8 +39,20 @@ def local(place: str) -> str:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise ValueError(f"{place} needs the Hub's client: pip install 'vgbench[hf]'") from error
-    repository, _, commit = place.removeprefix("hf://").partition("@")
-    return str(snapshot_download(repository, repo_type="dataset", revision=commit))
+    return str(snapshot_download(**_wanted(place)))
+
+
+def repository(name: str) -> tuple[str, str]:
+    """Return what a repository of the Hub is, ``dataset`` or ``model``, and what the Hub calls it."""
+    kind, _, rest = name.partition("/")
+    return ("model", rest) if kind == "models" and "/" in rest else ("dataset", name)
+
+
+def _wanted(place: str) -> dict[str, Any]:
+    name, _, commit = place.removeprefix("hf://").partition("@")
+    kind, repo_id = repository(name)
+    patterns = MODEL_FILES if kind == "model" else None
+    return {"repo_id": repo_id, "repo_type": kind, "revision": commit, "allow_patterns": patterns}
 
 
 def is_here(place: str) -> bool:
@@ -47,9 +61,8 @@ def is_here(place: str) -> bool:
         from huggingface_hub import snapshot_download
     except ImportError:
         return False
-    repository, _, commit = place.removeprefix("hf://").partition("@")
     try:
-        snapshot_download(repository, repo_type="dataset", revision=commit, local_files_only=True)
+        snapshot_download(**_wanted(place), local_files_only=True)
     except OSError:  # what its LocalEntryNotFoundError is
         return False
     return True

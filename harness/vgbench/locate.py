@@ -20,7 +20,7 @@ from vgbench.types import DatasetSpec, Place, StepRef, WeightsSpec, sha256_hex
 LOCK_FILE = "lock.json"
 LOCK_SCHEMA = "vgbench.lock/1"
 HUB = "hf://"  # what a place on the Hugging Face Hub begins with
-_REPOSITORY = re.compile(r"([\w.-]+(?:/[\w.-]+)?)(?:@([\w./-]+))?")
+_REPOSITORY = re.compile(r"((?:models/)?[\w.-]+(?:/[\w.-]+)?)(?:@([\w./-]+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # A file changed twice within a tick of the file system's clock can look unchanged: what changed this shortly before
 # it was hashed is hashed again next time (git's "racily clean" rule; 2 s is the coarsest clock in use, FAT's).

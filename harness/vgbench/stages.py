@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from vgbench.errors import UnknownName, UsageError
@@ -17,6 +17,7 @@ from vgbench.types import (
     Input,
     Node,
     Part,
+    Place,
     Rate,
     Scores,
     StepRef,
@@ -37,6 +38,8 @@ TRUTH = StepRef("vgbench.truth", "1", "vgbench.steps.truth:truth", rate=Rate(40_
 REPRESENT = StepRef(
     "vgbench.represent", "2", "vgbench.steps.represent:represent", gpu=True, rate=Rate(1_000, 1_000), needs=TORCH
 )
+ENCODE = StepRef("vgbench.encode", "1", "vgbench.steps.encode:encode", gpu=True, rate=Rate(600, 2_100))
+ENCODE_TEXT = StepRef("vgbench.encode_text", "1", "vgbench.steps.encode:encode_text", gpu=True, rate=Rate(100, 2_100))
 EMBED = StepRef("vgbench.embed", "1", "vgbench.steps.embed:embed", rate=Rate(20_000, 290))
 PROBE = StepRef("vgbench.probe", "1", "vgbench.steps.probe:probe", seed="probe", rate=Rate(10_000, 60))
 PRETRAIN = StepRef(
@@ -111,11 +114,80 @@ def truth(g: Graph, images: Images) -> Node:
     return g.node(TRUTH, inputs={"images": images}, params={"class_ids": list(images.classes.ids)})
 
 
-def features(g: Graph, pack: Node, encoder: Part | Backbone) -> Node:
-    """Embed a training copy with an encoder or a frozen backbone: ``features.npy`` (N, D) float32 and its rows."""
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """An encoder that is a network: what builds it, and its weights."""
+
+    part: Part
+    weights: Place
+
+
+def encoder(g: Graph, name: str) -> Part | Encoder:
+    """Return what an option names: a declared encoder, or ``PART:[ARCH@]PATH``, one whose weights the user brings.
+
+    The bytes of what lies at the path are in the key, the path is not. ``UsageError`` when nothing lies there.
+    """
+    found, colon, own = name.partition(":") if "::" not in name else (name, "", "")
+    part = g.part("encoder", found)
+    form = part.values.get("form")
+    if bool(colon) != bool(form):
+        raise UsageError(f"encoder {name!r}: {_asked(found, form)}", hint=f"for example: {form or found}")
+    if not form:
+        return _network(g, part) if part.values.get("weights") else part
+    arch, at, path = own.partition("@") if own[:1] not in ("/", ".", "~") else ("", "", own)
+    arch, path = (arch, path) if at else ("", own)
+    if not path or (arch and "@" not in form):
+        raise UsageError(f"encoder {name!r} is not of the form {form}")
+    return Encoder(replace(part, values={"arch": arch} if arch else {}), g.path(path))
+
+
+def _asked(name: str, form: str | None) -> str:
+    return f"{name} reads weights of yours, and none are named" if form else f"{name} has its own weights"
+
+
+def _network(g: Graph, part: Part) -> Encoder:
+    return Encoder(part, g.weights(part.values["weights"]))
+
+
+def features(
+    g: Graph,
+    images: Images | Node,
+    encoder: Part | Encoder | Backbone,
+    *,
+    crop: Literal["center", "squash"] = "center",
+) -> Node:
+    """Embed images: ``features.npy`` (N, D) float32 and its rows.
+
+    A network with weights of its own reads an image set, or a data set's images, each at its full size; ``squash``
+    brings the whole image onto the network's square where its preprocessing would crop. A frozen backbone and an
+    encoder without weights read a training copy.
+    """
     if isinstance(encoder, Backbone):
-        return g.node(REPRESENT, inputs={"images": pack, "backbone": encoder}, params={"batch": 64, "threads": 1})
-    return g.node(EMBED, inputs={"images": pack}, params={"encoder": encoder})
+        return g.node(REPRESENT, inputs={"images": images, "backbone": encoder}, params={"batch": 64, "threads": 1})
+    if isinstance(encoder, Part) and not encoder.values.get("weights"):
+        return g.node(EMBED, inputs={"images": images}, params={"encoder": encoder})
+    network = encoder if isinstance(encoder, Encoder) else _network(g, encoder)
+    params = {"encoder": network.part, "weights": network.weights, "crop": crop, "batch": 64, "threads": 1}
+    return g.node(replace(ENCODE, needs=network.part.needs), inputs={"images": images}, params=params)
+
+
+def text_features(g: Graph, encoder: Part | Encoder, classes: ClassList, prompts: Part) -> Node:
+    """Embed class names in a prompt set's templates: ``features.npy`` (C, D) float32, rows of length 1.
+
+    ``UsageError`` for an encoder without weights, which has no text tower.
+    """
+    if isinstance(encoder, Part) and not encoder.values.get("weights"):
+        raise UsageError(f"encoder {encoder.name!r} has no text tower", hint="for example: toybox-clip")
+    network = encoder if isinstance(encoder, Encoder) else _network(g, encoder)
+    params = {
+        "encoder": network.part,
+        "weights": network.weights,
+        "names": [entry.name for entry in classes.classes],
+        "templates": prompts,
+        "batch": 64,
+        "threads": 1,
+    }
+    return g.node(replace(ENCODE_TEXT, needs=network.part.needs), params=params)
 
 
 def probed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vgbench.inplace import local
+from vgbench.inplace import local, repository
 from vgbench.listing import scan
 from vgbench.types import Made, Step
 
@@ -19,14 +19,15 @@ def fetch(step: Step) -> Made:
         from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
     except ImportError as error:
         raise ValueError("the Hub's client is not installed: pip install 'vgbench[hf]'") from error
-    repository, revision = step.params["repository"], step.params["revision"]
+    name, revision = step.params["repository"], step.params["revision"]
+    kind, repo_id = repository(name)
     try:
-        commit = HfApi().dataset_info(repository, revision=revision).sha
-        files = scan(local(f"hf://{repository}@{commit}")).files
+        commit = HfApi().repo_info(repo_id, repo_type=kind, revision=revision).sha
+        files = scan(local(f"hf://{name}@{commit}")).files
     except GatedRepoError as error:
-        page = f"https://huggingface.co/datasets/{repository}"
-        raise ValueError(f"{repository} needs a licence click at {page}, then: hf auth login") from error
+        page = f"https://huggingface.co/{'datasets/' if kind == 'dataset' else ''}{repo_id}"
+        raise ValueError(f"{repo_id} needs a licence click at {page}, then: hf auth login") from error
     except RepositoryNotFoundError as error:
-        raise ValueError(f"{repository} is not on the Hub, or needs a login: hf auth login") from error
+        raise ValueError(f"{repo_id} is not on the Hub, or needs a login: hf auth login") from error
     (step.out / COMMIT_FILE).write_text(str(commit))
     return Made(len(files))

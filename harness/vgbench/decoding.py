@@ -1,0 +1,195 @@
+"""Encoded images → what a network sees: decoded, resized and cropped to uint8, in threads ahead of the network."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, TypeAlias, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from vgbench import images
+
+try:
+    import simplejpeg
+except ImportError:  # pragma: no cover  # it is only faster: Pillow decodes to the same bytes
+    simplejpeg = None
+
+Crop: TypeAlias = Literal["center", "squash"]
+Interpolation: TypeAlias = Literal["bicubic", "bilinear"]
+
+_FRAMES = (0xC0, 0xC1, 0xC2)  # Huffman-coded: baseline, extended, progressive (ITU-T T.81, table B.1)
+_ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
+_APP1, _APP2, _SCAN = 0xE1, 0xE2, 0xDA
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What turns an image into an encoder's input; it belongs to the weights and travels with them.
+
+    The shorter side is resized to ``resize_px`` (default ``input_px``; torch's antialiased filter ``interpolation`` on
+    uint8) and the central square of ``input_px`` is cut out; with ``crop="squash"`` the whole image is resized to that
+    square, whatever its shape. ``mean``, ``std`` per channel on the 0..1 scale.
+    """
+
+    input_px: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    crop: Crop = "center"
+    interpolation: Interpolation = "bicubic"
+    resize_px: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.crop not in ("center", "squash"):
+            raise ValueError(f"crop is {self.crop!r}: it must be center or squash")
+        if self.interpolation not in ("bicubic", "bilinear"):
+            raise ValueError(f"interpolation is {self.interpolation!r}: it must be bicubic or bilinear")
+        if self.resize_px is not None and self.resize_px < self.input_px:
+            raise ValueError(f"resize_px is {self.resize_px}: it must be at least input_px, {self.input_px}")
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Turn (B, 3, P, P) uint8 into float32 with the mean taken off and divided by std, on its own device."""
+        mean = torch.tensor(self.mean, device=pixels.device).view(1, 3, 1, 1)
+        std = torch.tensor(self.std, device=pixels.device).view(1, 3, 1, 1)
+        return (pixels.float() / 255 - mean) / std
+
+
+def decode(data: bytes) -> NDArray[np.uint8]:
+    """Decode an encoded image to (H, W, 3) uint8 RGB, the bytes that ``images.decode`` gives; grey is repeated.
+
+    simplejpeg decodes a plain JPEG, in about half the time; whatever needs more (a turn, CMYK, another format) or is
+    damaged is Pillow's. Raises what ``images.decode`` raises.
+    """
+    if simplejpeg is not None and _is_plain_jpeg(data):
+        try:
+            return cast(NDArray[np.uint8], simplejpeg.decode_jpeg(data, "RGB"))
+        except ValueError:  # damaged: Pillow says whether, and how, it can be read
+            pass
+    return np.array(images.decode(data).convert("RGB"))  # a copy that torch may take over
+
+
+def _is_plain_jpeg(data: bytes) -> bool:
+    """Say whether a JPEG's header asks for nothing but decoding: 8 bits, one or three channels, upright, one picture.
+
+    Reads the markers up to the first scan (ITU-T T.81, B.1.1); False for what is cut off before it.
+    """
+    if data[:2] != b"\xff\xd8":
+        return False
+    at, is_known = 2, False
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker in _ALONE or marker == 0xFF:  # fill bytes may precede a marker
+            at += 1 if marker == 0xFF else 2
+            continue
+        if marker == _SCAN:
+            return is_known
+        size = int.from_bytes(data[at + 2 : at + 4])
+        if marker == _APP1 and not _is_upright(data):
+            return False
+        if marker == _APP2 and data[at + 4 : at + 8] == b"MPF\0":  # several pictures in one file
+            return False
+        if marker in _FRAMES:
+            bits, height, width = data[at + 4], *(int.from_bytes(data[i : i + 2]) for i in (at + 5, at + 7))
+            is_known = bits == 8 and data[at + 9] in (1, 3) and 0 < height * width <= images.MAX_PIXELS
+        at += 2 + size
+    return False
+
+
+def _is_upright(data: bytes) -> bool:
+    """Say whether Pillow finds no turn in a JPEG's EXIF or XMP."""
+    try:
+        return bool(Image.open(io.BytesIO(data), formats=("JPEG",)).getexif().get(images.ORIENTATION, 1) == 1)
+    except Exception:  # many kinds over damaged EXIF: images.decode decides
+        return False
+
+
+def framed(pixels: NDArray[np.uint8], preprocessing: Preprocessing, *, crop: Crop = "center") -> Tensor:
+    """Resize and crop (H, W, 3) uint8 pixels to (3, P, P) uint8, as the preprocessing says.
+
+    ``crop="squash"`` squashes whatever the preprocessing says. Sizes are rounded as torchvision's ``Resize`` and
+    ``CenterCrop`` do. Values differ from Pillow's resize by one level at most, two where a small image is enlarged;
+    by more where Pillow 13 resizes an image over twice as high as wide in the other order, down before across.
+    """
+    side = preprocessing.input_px
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    height, width = pixels.shape[:2]
+    if "squash" in (crop, preprocessing.crop):
+        return _resized(image, side, side, preprocessing.interpolation)[0]
+    shorter = preprocessing.resize_px or side
+    longer = int(shorter * max(height, width) / min(height, width))
+    size = (shorter, longer) if height <= width else (longer, shorter)
+    image = _resized(image, *size, preprocessing.interpolation)[0]
+    top, left = (round((edge - side) / 2) for edge in size)
+    return image[:, top : top + side, left : left + side]
+
+
+def _resized(image: Tensor, height: int, width: int, interpolation: Interpolation) -> Tensor:
+    if image.shape[2:] == (height, width):
+        return image
+    return functional.interpolate(image, (height, width), mode=interpolation, antialias=True, align_corners=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Images ``start`` to ``start + n`` of a set: ``pixels`` (B, 3, P, P) uint8, filled up with copies of the last."""
+
+    start: int
+    n: int
+    pixels: Tensor
+
+
+def batches(
+    encoded: Iterable[tuple[str, bytes]],
+    preprocessing: Preprocessing,
+    *,
+    batch: int,
+    crop: Crop = "center",
+    threads: int = 1,
+) -> Iterator[Batch]:
+    """Yield batches of (image id, bytes), all of one shape, decoded by ``threads`` threads ahead of their use.
+
+    They may come in another order than the images: ``start`` says where one belongs. No more than ``threads + 1`` are
+    kept. Raises ``ValueError`` naming the image that does not decode.
+    """
+    source = iter(encoded)
+    reading = threading.Lock()
+    n_read = 0
+
+    def make() -> Batch | None:
+        nonlocal n_read
+        with reading:  # sources read one shard at a time
+            start, taken = n_read, list(islice(source, batch))
+            n_read += len(taken)
+        if not taken:
+            return None
+        pixels = torch.empty((batch, 3, preprocessing.input_px, preprocessing.input_px), dtype=torch.uint8)
+        for row, (image_id, data) in enumerate(taken):
+            try:
+                pixels[row] = framed(decode(data), preprocessing, crop=crop)
+            except Exception as error:  # whatever a decoder raises over damaged bytes
+                raise ValueError(f"image {image_id} does not decode: {error}") from error
+        pixels[len(taken) :] = pixels[len(taken) - 1]
+        return Batch(start, len(taken), pixels)
+
+    # torch counts threads per thread: without the initializer each of these would start a team of its own.
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        ahead: list[Future[Batch | None]] = [pool.submit(make) for _ in range(threads + 1)]
+        try:
+            while (made := ahead.pop(0).result()) is not None:
+                ahead.append(pool.submit(make))
+                yield made
+            for late in ahead:  # a later task may have read before an earlier one
+                if (made := late.result()) is not None:
+                    yield made
+        finally:
+            for future in ahead:
+                future.cancel()

@@ -1,0 +1,148 @@
+"""Features of images, and of class names, by an encoder that is a network with weights of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vgbench.decoding import Preprocessing, batches
+from vgbench.images import ImageSet, write_table
+from vgbench.inplace import local
+from vgbench.steps.embed import FEATURES_FILE, ROWS_FILE
+from vgbench.steps.predict import torch_settings
+from vgbench.types import Made, Step
+
+META_FILE = "meta.json"
+
+
+class Network(Protocol):
+    """What an encoder's ``build(values, weights, device)`` returns, in evaluation mode on its device.
+
+    ``texts(prompts) -> (B, D) float32`` is there where the network has a text tower.
+    """
+
+    preprocessing: Preprocessing
+
+    def images(self, pixels: Tensor) -> Tensor:
+        """Turn (B, 3, P, P) uint8 on the network's device into features (B, D), not normalised."""
+        ...
+
+
+def encode(step: Step) -> Made:
+    """Write ``features.npy`` (N, D) float32, ``rows.parquet`` (image_id, label[, labels]) and ``meta.json``.
+
+    Rows stand in the order of the image set ``images``; -1 is the label of an image without one. Features are stored
+    as the network gives them, not normalised. Every batch has one shape, the last is filled up, since kernels round
+    by batch shape. Images are decoded in threads ahead of the network. Params: ``encoder``, ``weights``, ``crop``
+    (center: as the encoder's preprocessing says; squash: the whole image onto the square), ``batch``, ``threads`` (of
+    the network, on a CPU).
+
+    Raises:
+        ValueError: an image that does not decode; a feature that is not finite; what the encoder's builder refuses.
+    """
+    images = ImageSet.open(step.inputs["images"])
+    if not len(images):
+        raise ValueError("there are no images to encode")
+    features: NDArray[np.float32] | None = None
+    threads, crop = step.params["threads"], step.params["crop"]
+    with torch_settings(threads, deterministic=step.device == "cpu"), torch.inference_mode():
+        network = opened(step)
+        encoded = zip(images.ids, images.encoded(), strict=True)
+        ready = batches(
+            encoded,
+            network.preprocessing,
+            batch=step.params["batch"],
+            crop=crop,
+            threads=_decoders(step.device, threads),
+        )
+        done = 0
+        for made in ready:
+            found = network.images(made.pixels.to(step.device, non_blocking=True))[: made.n].float().cpu().numpy()
+            if features is None:
+                features = np.empty((len(images), found.shape[1]), np.float32)
+            features[made.start : made.start + made.n] = found
+            done += made.n
+            step.progress(done, len(images))
+    assert features is not None
+    _write(step, features, {"preprocessing": _described(network.preprocessing, crop)})
+    rows = {"image_id": images.ids, "label": images.labels}
+    if "labels" in images.table.column_names:  # a set whose images have several
+        rows["labels"] = images.table["labels"]
+    write_table(step.out / ROWS_FILE, pa.table(rows))
+    return Made(len(images))
+
+
+def encode_text(step: Step) -> Made:
+    """Write ``features.npy`` (C, D) float32, a row of length 1 for each class name, and ``meta.json``.
+
+    The features of a class's prompts are normalised, averaged over the templates, and normalised again (GenBench,
+    feature.extract_text_features). Params: ``encoder``, ``weights``, ``names`` (C texts), ``templates`` (texts with
+    one ``{}``), ``batch``, ``threads``.
+
+    Raises:
+        ValueError: an encoder without a text tower; a template without exactly one ``{}``; a feature not finite.
+    """
+    names, templates, batch = step.params["names"], step.params["templates"].values["templates"], step.params["batch"]
+    if wrong := [template for template in templates if template.count("{}") != 1]:
+        raise ValueError(f"template {wrong[0]!r} must hold one {{}}, where the class's name goes")
+    prompts = [template.replace("{}", name) for name in names for template in templates]
+    with torch_settings(step.params["threads"], deterministic=step.device == "cpu"), torch.inference_mode():
+        network = opened(step)
+        texts = getattr(network, "texts", None)
+        if texts is None:
+            raise ValueError(f"encoder {step.params['encoder'].name} has no text tower: it cannot embed class names")
+        parts = []
+        for start in range(0, len(prompts), batch):
+            asked = prompts[start : start + batch]
+            filled = asked + asked[-1:] * (batch - len(asked))
+            parts.append(texts(filled)[: len(asked)].double().cpu().numpy())
+            step.progress(start + len(asked), len(prompts))
+    each = _unit(np.concatenate(parts)).reshape(len(names), len(templates), -1)
+    _write(step, _unit(each.mean(axis=1)).astype(np.float32), {"templates": len(templates)})
+    return Made(len(names))
+
+
+def opened(step: Step) -> Network:
+    """Build the step's encoder, or return it as an earlier step of this worker left it."""
+    part, weights = step.params["encoder"], step.params["weights"]
+    key = f"encoder/{json.dumps(part.key(), sort_keys=True)}/{weights.identity}/{step.device}"
+    network: Network = step.resident(key, lambda: step.load(part)(part.values, local(weights.path), step.device))
+    return network
+
+
+def _decoders(device: str, threads: int) -> int:
+    """Return how many threads decode: the cores that the network leaves free, which on a GPU are all."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - threads) if device == "cpu" else cores
+
+
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
+
+
+def _described(preprocessing: Preprocessing, crop: str) -> dict[str, Any]:
+    return {
+        "input_px": preprocessing.input_px,
+        "resize_px": preprocessing.resize_px or preprocessing.input_px,
+        "crop": "squash" if "squash" in (crop, preprocessing.crop) else "center",
+        "interpolation": preprocessing.interpolation,
+        "antialias": True,
+        "mean": list(preprocessing.mean),
+        "std": list(preprocessing.std),
+    }
+
+
+def _write(step: Step, features: NDArray[np.float32], more: dict[str, Any]) -> None:
+    part, weights = step.params["encoder"], step.params["weights"]
+    if not np.isfinite(features).all():
+        raise ValueError(f"encoder {part.name} gave a value that is not finite")
+    np.save(step.out / FEATURES_FILE, features)
+    meta = {"encoder": part.key(), "weights": weights.identity, "dimensions": features.shape[1], **more}
+    (step.out / META_FILE).write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
