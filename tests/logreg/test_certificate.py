@@ -65,8 +65,8 @@ def test_lower_bound_pays_for_intercepts_that_are_not_optimal() -> None:
     labels = np.repeat([0, 1, 2], [50, 8, 2])
     problem = Problem.of(Basis.of(features), labels, penalty=1e6)
     point = problem.at(np.zeros((3, 6)))
-    assert point.softmax.entropy > problem.null_objective + 0.1
-    assert problem.lower_bound(point) <= problem.null_objective
+    assert point.softmax.entropy > problem.null_model().objective + 0.1
+    assert problem.lower_bound(point) <= problem.null_model().objective
 
 
 def test_gap_is_of_the_size_of_the_true_one() -> None:

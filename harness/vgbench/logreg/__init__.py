@@ -14,12 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vgbench.logreg.basis import Basis
-    from vgbench.logreg.model import Fit
+    from vgbench.logreg.model import Fit, FitOvr
+    from vgbench.logreg.ovr import fit_path_ovr
     from vgbench.logreg.path import fit, fit_path
 
-__all__ = ["Basis", "Fit", "fit", "fit_path"]
+__all__ = ["Basis", "Fit", "FitOvr", "fit", "fit_path", "fit_path_ovr"]
 
-_HOMES = {"Basis": "basis", "Fit": "model", "fit": "path", "fit_path": "path"}
+_HOMES = {
+    "Basis": "basis",
+    "Fit": "model",
+    "FitOvr": "model",
+    "fit": "path",
+    "fit_path": "path",
+    "fit_path_ovr": "ovr",
+}
 
 
 def __getattr__(name: str) -> Any:

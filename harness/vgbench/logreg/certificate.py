@@ -17,11 +17,12 @@ class DualPoint:
     """A feasible point Q of the dual problem, kept as its mean ``entropy`` h (or less) and ``moment`` G (K, R).
 
     Claim: every W (K, R) and every intercept b (K,) have
-    F(W, b) = mean cross-entropy + penalty/2 ||W||^2  >=  ``value`` = h - ||G||^2 / (2 penalty).
+    F(W, b) = mean cross-entropy + penalty/2 ||W - prior||^2  >=  ``value`` = h - <G, prior> - ||G||^2 / (2 penalty).
 
     Proof. Let the columns of Q (K, N) be distributions, its row means those of the one-hot Y, G = (Y - Q) Z / N.
-    By Gibbs' inequality, logsumexp(z) >= <q, z> + entropy(q), so F(W, b) >= h + <Q - Y, W Z'> / N + penalty/2 ||W||^2
-    (b drops out: equal row means) = h - <G, W> + penalty/2 ||W||^2, whose minimum over W is ``value``. QED
+    By Gibbs' inequality, logsumexp(z) >= <q, z> + entropy(q), so
+    F(W, b) >= h + <Q - Y, W Z'> / N + penalty/2 ||W - prior||^2 (b drops out: equal row means)
+    = h - <G, W> + penalty/2 ||W - prior||^2, whose minimum, at W = prior + G / penalty, is ``value``. QED
 
     For the softmax Q at an optimal intercept, F - ``value`` is exactly ||gradient_W||^2 / (2 penalty), the bound that
     strong convexity gives.
@@ -45,7 +46,12 @@ class DualPoint:
         e = excess / (1.0 + excess)
         return cls((1.0 - e) * entropy, e * target - (1.0 - e) * residual[:, :-1])
 
-    def value(self, penalty: float) -> float:
-        """Return the lower bound on the optimum of the problem with this ``penalty`` > 0, rounding allowed for."""
+    def value(self, penalty: float, prior: Floats) -> float:
+        """Return the lower bound on the optimum of the problem with this ``penalty`` > 0 and ``prior`` (K, R).
+
+        Rounding is allowed for.
+        """
+        linear = float(np.vdot(self.moment, prior))
         quadratic = float(np.vdot(self.moment, self.moment)) / (2.0 * penalty)
-        return self.entropy - quadratic - ROUNDING * (self.entropy + quadratic) - float(np.finfo(np.float64).eps)
+        size = self.entropy + float(np.vdot(np.abs(self.moment), np.abs(prior))) + quadratic
+        return self.entropy - linear - quadratic - ROUNDING * size - float(np.finfo(np.float64).eps)

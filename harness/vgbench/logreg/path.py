@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgbench.logreg.basis import Basis, Floats
+from vgbench.logreg.basis import Basis, Floats, checked_features
 from vgbench.logreg.model import Fit
 from vgbench.logreg.problem import Problem
 from vgbench.logreg.solver import Solution, minimise
@@ -24,13 +24,15 @@ def fit(
     n_classes: int,
     c: float,
     tol: float = TOL,
+    prior: NDArray[Any] | None = None,
     start: Fit | None = None,
     max_iterations: int = MAX_ITERATIONS,
 ) -> Fit:
-    """Minimise mean cross-entropy + ||W||^2 / (2 c N) over weights and intercepts, the latter not penalised.
+    """Minimise mean cross-entropy + ||W - prior||^2 / (2 c N) over weights and intercepts, the latter not penalised.
 
-    This is scikit-learn's multinomial ``LogisticRegression(C=c)``. With two classes scikit-learn fits one weight
-    vector instead: its binary model at C equals this one at c = C / 2.
+    ``prior`` (D, n_classes), default zeros: weights to stay near to, such as text features (GenBench's
+    language-augmented probe). Without it this is scikit-learn's multinomial ``LogisticRegression(C=c)``. With two
+    classes scikit-learn fits one weight vector instead: its binary model at C equals this one at c = C / 2.
 
     ``labels`` (N,) integers in 0..n_classes-1 for the rows of ``basis``; a class may have no rows. ``tol`` > 0 bounds
     the gap relative to the objective and to what the features explain (``Fit.converged``). ``start``: a fit to begin at
@@ -41,10 +43,11 @@ def fit(
     labels = _checked_labels(labels, n_rows=basis.n_rows, n_classes=n_classes)
     _check_positive("c", c)
     _check_positive("tol", tol)
+    prior = _checked_prior(prior, n_features=basis.n_features, n_classes=n_classes)
     present, dense = np.unique(labels, return_inverse=True)
     warm = None if start is None else _to_basis(start, basis, present, n_classes=n_classes)
-    solution = _solve(basis, dense, warm, c=c, tol=tol, max_iterations=max_iterations)
-    return _to_features(solution, basis, present, n_classes=n_classes, c=c)
+    solution = _solve(basis, dense, prior[:, present], warm, c=c, tol=tol, max_iterations=max_iterations)
+    return _to_features(solution, basis, present, prior, c=c)
 
 
 def fit_path(
@@ -54,6 +57,7 @@ def fit_path(
     n_classes: int,
     cs: Sequence[float],
     tol: float = TOL,
+    prior: NDArray[Any] | None = None,
     max_iterations: int = MAX_ITERATIONS,
 ) -> tuple[Fit, ...]:
     """Fit every c of ``cs``, walking from strong to weak regularisation; the fits come in the order of ``cs``.
@@ -66,26 +70,33 @@ def fit_path(
     for c in cs:
         _check_positive("c", c)
     _check_positive("tol", tol)
+    prior = _checked_prior(prior, n_features=basis.n_features, n_classes=n_classes)
     present, dense = np.unique(labels, return_inverse=True)
     fits: dict[float, Fit] = {}
     warm: Floats | None = None
     for c in sorted(set(cs)):
-        solution = _solve(basis, dense, warm, c=c, tol=tol, max_iterations=max_iterations)
-        fits[c] = _to_features(solution, basis, present, n_classes=n_classes, c=c)
+        solution = _solve(basis, dense, prior[:, present], warm, c=c, tol=tol, max_iterations=max_iterations)
+        fits[c] = _to_features(solution, basis, present, prior, c=c)
         warm = solution.coefficients
     return tuple(fits[c] for c in cs)
 
 
 def _solve(
-    basis: Basis, labels: NDArray[np.int64], warm: Floats | None, *, c: float, tol: float, max_iterations: int
+    basis: Basis,
+    labels: NDArray[np.int64],
+    prior: Floats,
+    warm: Floats | None,
+    *,
+    c: float,
+    tol: float,
+    max_iterations: int,
 ) -> Solution:
-    problem = Problem.of(basis, labels, penalty=1.0 / (c * basis.n_rows))
-    start = problem.null_model()
-    if len(start) == 1:  # one class has all rows: certain of it, without weights
-        return Solution(start, objective=0.0, gap=0.0, iterations=0, converged=True)
-    if warm is not None and problem.at(warm).objective < problem.at(start).objective:
-        start = warm
-    return minimise(problem, start, tol=tol, max_iterations=max_iterations)
+    coefficients = np.zeros((prior.shape[1], len(basis.curvature)))
+    coefficients[:, :-1] = (basis.rotation.T @ (prior - prior.mean(axis=1, keepdims=True))).T
+    if len(coefficients) == 1:  # one class has all rows: certain of it, without weights
+        return Solution(coefficients, objective=0.0, gap=0.0, iterations=0, converged=True)
+    problem = Problem.of(basis, labels, penalty=1.0 / (c * basis.n_rows), prior=coefficients)
+    return minimise(problem, warm, tol=tol, max_iterations=max_iterations)
 
 
 def _to_basis(model: Fit, basis: Basis, present: NDArray[np.int64], *, n_classes: int) -> Floats:
@@ -104,12 +115,25 @@ def _to_basis(model: Fit, basis: Basis, present: NDArray[np.int64], *, n_classes
     return coefficients
 
 
-def _to_features(solution: Solution, basis: Basis, present: NDArray[np.int64], *, n_classes: int, c: float) -> Fit:
-    weights = np.zeros((basis.n_features, n_classes))
-    bias = np.full(n_classes, -np.inf)
-    weights[:, present] = basis.rotation @ solution.coefficients[:, :-1].T
+def _to_features(solution: Solution, basis: Basis, present: NDArray[np.int64], prior: Floats, *, c: float) -> Fit:
+    """Return the fit of a solution; what the basis does not span stays as in ``prior`` (D, C)."""
+    weights = prior.copy()
+    moved = solution.coefficients[:, :-1].T - basis.rotation.T @ (
+        prior[:, present] - prior[:, present].mean(axis=1, keepdims=True)
+    )
+    weights[:, present] += basis.rotation @ moved
+    bias = np.full(prior.shape[1], -np.inf)
     bias[present] = solution.coefficients[:, -1] - basis.mean @ weights[:, present]
     return Fit(weights, bias, solution.objective, solution.gap, solution.iterations, solution.converged, float(c))
+
+
+def _checked_prior(prior: NDArray[Any] | None, *, n_features: int, n_classes: int) -> Floats:
+    if prior is None:
+        return np.zeros((n_features, n_classes))
+    w = np.asarray(prior)
+    if w.shape != (n_features, n_classes):
+        raise ValueError(f"prior must have shape {(n_features, n_classes)}, got {w.shape}")
+    return checked_features(w)
 
 
 def _checked_labels(labels: NDArray[Any], *, n_rows: int, n_classes: int) -> NDArray[np.int64]:

@@ -29,39 +29,39 @@ class Point:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
-    """Minimise mean cross-entropy + ``penalty``/2 ||W||^2; ``labels`` (N,) in 0..K-1, every class with rows.
+    """Minimise mean cross-entropy + ``penalty``/2 ||W - prior||^2; ``labels`` (N,) in 0..K-1, every class with rows.
 
+    ``prior`` (K, R + 1): the weights that cost nothing, in the eigenbasis; 0 for the intercept.
     ``frequencies`` (K,) of the classes; ``target`` (K, R): the mean rotated feature of each class, times its frequency.
     ``penalties`` (R + 1,): ``penalty`` for the features, 0 for the intercept.
     """
 
     basis: Basis
     labels: NDArray[np.int64]
+    prior: Floats
     penalty: float
     frequencies: Floats
     target: Floats
     penalties: Floats
 
     @classmethod
-    def of(cls, basis: Basis, labels: NDArray[np.int64], *, penalty: float) -> Problem:
+    def of(cls, basis: Basis, labels: NDArray[np.int64], *, penalty: float, prior: Floats | None = None) -> Problem:
         one_hot = np.zeros((int(labels.max()) + 1, basis.n_rows))
         one_hot[labels, np.arange(basis.n_rows)] = 1.0
         penalties = np.full(len(basis.curvature), penalty)
         penalties[-1] = 0.0
+        if prior is None:
+            prior = np.zeros((len(one_hot), len(penalties)))
         target = one_hot @ basis.design[:, :-1] / basis.n_rows
-        return cls(basis, labels, penalty, one_hot.mean(axis=1), target, penalties)
+        return cls(basis, labels, prior, penalty, one_hot.mean(axis=1), target, penalties)
 
-    def null_model(self) -> Floats:
-        """Return the best coefficients (K, R + 1) without features: the log frequencies."""
-        coefficients = np.zeros((len(self.frequencies), len(self.basis.curvature)))
+    def null_model(self) -> Point:
+        """Return the point of the prior's weights, which cost nothing, with the best intercepts Newton finds."""
+        coefficients = self.prior.copy()
         logs = np.log(self.frequencies)
         coefficients[:, -1] = logs - logs.mean()
-        return coefficients
-
-    @property
-    def null_objective(self) -> float:
-        """The objective of the null model: the entropy of the class frequencies, in nats."""
-        return -float(np.vdot(self.frequencies, np.log(self.frequencies)))
+        point = self.at(coefficients)
+        return self.with_best_intercept(point) if self.prior.any() else point
 
     def at(self, coefficients: Floats) -> Point:
         """Evaluate ``coefficients`` (K, R + 1)."""
@@ -73,8 +73,10 @@ class Problem:
         difference = softmax.probabilities.copy()
         difference[self.labels, np.arange(self.basis.n_rows)] -= 1.0
         residual = difference @ self.basis.design / self.basis.n_rows
-        objective = softmax.loss + 0.5 * float(np.vdot(coefficients, coefficients * self.penalties))
-        return Point(coefficients, logits, softmax, objective, residual, residual + coefficients * self.penalties)
+        moved = coefficients - self.prior
+        pull = moved * self.penalties
+        objective = softmax.loss + 0.5 * float(np.vdot(moved, pull))
+        return Point(coefficients, logits, softmax, objective, residual, residual + pull)
 
     def with_best_intercept(self, point: Point) -> Point:
         """Return ``point`` with its intercept made optimal by Newton's method, as far as rounding or descent allow.
@@ -112,4 +114,4 @@ class Problem:
             target=self.target,
             frequencies=self.frequencies,
         )
-        return dual.value(self.penalty)
+        return dual.value(self.penalty, self.prior[:, :-1])
