@@ -27,10 +27,10 @@ CERTIFICATE = 1e-6  # of the objective: how near our own fit gets, which scikit-
 def fit(lesson: Lesson, values: Mapping[str, Any]) -> Noted:
     """Search C for the highest validation top-1, then fit each label vector with it on all the source's images.
 
-    ``tol``: scikit-learn stops its L-BFGS at a largest gradient entry of ``tol``. Up to 1.3 that was the gradient of the
-    summed loss, since 1.4 it is that of its mean (scikit-learn #26721), so the same ``tol`` would stop N times
-    earlier: it is divided by N (``assumed``: t-ReX names no version; the other stop, of a small change, has been
-    tightened since and cannot be set). Notes the C, and how far the first fit is from the optimum, by our certificate.
+    ``tol``: scikit-learn stops its L-BFGS where no entry of the gradient exceeds it. Up to 1.3 that was the gradient of
+    the summed loss; since 1.4 it is that of the mean (scikit-learn #26721), and the same ``tol`` is N times as loose: it
+    is divided by N (``assumed``: t-ReX names no version, and its other stop, at a small change, has been tightened
+    since and cannot be set). Notes the C, and how far the first fit is from the optimum at most, by our certificate.
 
     Raises ``ValueError`` for several labels, which the protocol does not know, and where no image can be held out.
     """
@@ -62,7 +62,7 @@ def fit(lesson: Lesson, values: Mapping[str, Any]) -> Noted:
 
 
 def gap(model: Any, lesson: Lesson, *, c: float) -> dict[str, float]:
-    """Return the objective of the first fit, mean cross-entropy + ||W||^2 / (2 C N), and at most how far it is too high.
+    """Return the first fit's objective, mean cross-entropy + ||W||^2 / (2 C N), and how far from the optimum at most.
 
     Ours is within ``CERTIFICATE`` of the optimum, and proves a lower bound. With two classes scikit-learn's one weight
     vector at C is our two at C/2.
