@@ -16,6 +16,7 @@ from vgbench.steps.embed import FEATURES_FILE, ROWS_FILE
 from vgbench.types import Artifact, Made, Step
 
 PREDICTIONS_FILE = "predictions.parquet"
+CHUNK = 250_000  # scores of a fit held at a time: 100 MB for 50 epochs in float64
 
 Features: TypeAlias = NDArray[np.float32]
 Labels: TypeAlias = NDArray[np.int64] | NDArray[np.bool_]
@@ -56,13 +57,12 @@ class Noted:
 def probe(step: Step) -> Made:
     """Write ``predictions.parquet``: sample_id, prediction, scores; and ``permutation`` when it is the control.
 
-    The probe part is called as ``fit(lesson, values) -> predict``; ``predict(test_x)`` of the M test features (M, D)
-    gives scores (P, M, C), one matrix for each label vector, or (1, E, M, C) when it reports each of E epochs: then
-    there are E x M rows and a column ``epoch``, 0..E-1. The prediction is the highest score, the lowest class on a
-    tie. A control keeps no scores unless ``keep_scores``. What a ``Noted`` notes becomes ``meta.json``.
+    The probe part is called as ``fit(lesson, values) -> predict``; ``predict(test_x)`` of M test features (M, D), some
+    at a time, gives scores (P, M, C), one matrix for each label vector, or (1, E, M, C) when it reports each of E
+    epochs: then a sample has E rows, with a column ``epoch``, 0..E-1. The prediction is the highest score, the lowest
+    class on a tie. A control keeps no scores unless ``keep_scores``. What a ``Noted`` notes becomes ``meta.json``.
 
-    Raises ``ValueError`` for a class without a training image, for a test set that is read as training images, and
-    for scores of another shape or not finite.
+    Raises ``ValueError`` for a class without a training image, and for scores of another shape or not finite.
     """
     part, class_ids = step.params["probe"], step.params["class_ids"]
     n_permutations: int = step.params["permutations"]
@@ -70,26 +70,33 @@ def probe(step: Step) -> Made:
     test_x, rows = _read(step.inputs["test"])
     sample_ids: list[str] = rows["image_id"].to_pylist()
     predict = step.load(part)(lesson, part.values)
-    scores = np.asarray(predict(test_x), dtype=np.float32)
-    has_epochs = scores.ndim == 4 and not n_permutations
-    if scores.ndim != 3 + has_epochs or (len(scores), *scores.shape[-2:]) != (
-        len(lesson.labels),
-        len(test_x),
-        len(class_ids),
-    ):
-        raise ValueError(f"probe {part.name} gave scores of shape {scores.shape}")
-    if not np.isfinite(scores).all():
-        raise ValueError(f"probe {part.name} gave a score that is not finite")
-    tables = scores[0] if has_epochs else scores  # (T, M, C)
+    has_scores = not n_permutations or step.params.get("keep_scores", False)
+    has_epochs = False
+    highest, kept = [], []
+    n_rows = max(1, CHUNK // len(class_ids))
+    for start in range(0, len(test_x), n_rows):
+        some = test_x[start : start + n_rows]
+        scores = np.asarray(predict(some), dtype=np.float32)
+        has_epochs = scores.ndim == 4 and not n_permutations
+        sides = (len(lesson.labels), len(some), len(class_ids))
+        if scores.ndim != 3 + has_epochs or (len(scores), *scores.shape[-2:]) != sides:
+            raise ValueError(f"probe {part.name} gave scores of shape {scores.shape}")
+        if not np.isfinite(scores).all():
+            raise ValueError(f"probe {part.name} gave a score that is not finite")
+        tables = scores[0] if has_epochs else scores  # (T, M, C)
+        highest.append(tables.argmax(axis=2))
+        kept.append(tables if has_scores else tables[:, :0])
+    positions = np.concatenate(highest, axis=1)  # (T, M)
     columns: dict[str, object] = {
-        "sample_id": sample_ids * len(tables),
-        "prediction": np.asarray(class_ids)[tables.argmax(2)].reshape(-1).tolist(),
+        "sample_id": sample_ids * len(positions),
+        "prediction": np.asarray(class_ids)[positions].reshape(-1).tolist(),
     }
     if n_permutations or has_epochs:
-        number = pa.array(np.repeat(np.arange(len(tables)), len(test_x)), pa.int32())
+        number = pa.array(np.repeat(np.arange(len(positions)), len(test_x)), pa.int32())
         columns["epoch" if has_epochs else "permutation"] = number
-    if not n_permutations or step.params.get("keep_scores", False):
-        columns["scores"] = pa.chunked_array([pa.array(list(t), pa.list_(pa.float32())) for t in tables])
+    if has_scores:
+        lists = [pa.array(list(table), pa.list_(pa.float32())) for table in np.concatenate(kept, axis=1)]
+        columns["scores"] = pa.chunked_array(lists)
     write_table(step.out / PREDICTIONS_FILE, pa.table(columns))
     if isinstance(predict, Noted):
         meta = {"probe": part.key(), "notes": dict(predict.notes)}
