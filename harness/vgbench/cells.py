@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from vgbench import results
-from vgbench.planning import PlannedCell
+from vgbench.planning import PlannedCell, shard_count
 from vgbench.store import Store
+from vgbench.types import Head, Images, Node
 
 
 def without_values(planned: PlannedCell, status: str, reason: str | None) -> results.Cell:
@@ -108,5 +109,33 @@ def observed(planned: PlannedCell, store: Store) -> results.Observed:
                 seen_here: Mapping[str, Any] = folder.observed
                 seconds[node.step.id] = seconds.get(node.step.id, 0.0) + float(seen_here.get("seconds", 0.0))
                 versions |= seen_here.get("versions", {})
-    rounded = {step: round(value, 3) for step, value in sorted(seconds.items())}
-    return results.Observed(seconds=rounded, host=platform.node(), versions=versions)
+    return results.Observed(
+        seconds=_rounded(seconds),
+        production=_production(planned.images, store) if planned.images else None,
+        host=platform.node(),
+        versions=versions,
+    )
+
+
+def _production(images: Images, store: Store) -> results.Production:
+    """Take apart what the images took: the shards that hold them, and once each what those were made from."""
+    marginal: dict[str, float] = {}
+    fixed: dict[str, float] = {}
+    members = [(m.node if isinstance(m, Head) else m, shard_count(m)) for m in images.members]
+    for node, shards in members:
+        marginal[node.digest] = _seconds(store, node, shards)
+    for node, _ in members:
+        for ancestor in node.walk():
+            if ancestor.digest not in marginal and ancestor.digest not in fixed:
+                fixed[ancestor.digest] = _seconds(store, ancestor)
+    return results.Production(fixed=_rounded(fixed), marginal=_rounded(marginal))
+
+
+def _seconds(store: Store, node: Node, shards: int | None = None) -> float:
+    """Return what a node's shards took, or its first ``shards``."""
+    found = [shard for shard in store.shards(node.digest) if shards is None or shard.record["shard"] < shards]
+    return sum(float(shard.observed.get("seconds", 0.0)) for shard in found)
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in sorted(seconds.items())}

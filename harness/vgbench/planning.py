@@ -230,10 +230,11 @@ class PlannedNode:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Cells, and the nodes they need, producers before consumers."""
+    """Cells, the nodes they need, producers before consumers, and the tasks of each suite that was asked for."""
 
     cells: tuple[PlannedCell, ...]
     nodes: Mapping[str, PlannedNode]
+    suites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -293,6 +294,7 @@ class Plan:
                 }
                 for digest, planned in self.nodes.items()
             ],
+            "suites": {name: list(tasks) for name, tasks in self.suites.items()},
             "totals": self.totals(usd_per_hour=usd_per_hour),
         }
 
@@ -319,7 +321,12 @@ def make_plan(asked: Asked, registry: Registry, store: Store, locator: Locator) 
             cell = _plan_cell(source, task, dict(zip(AXES, values, strict=True)), registry, store, locator)
             cells.setdefault(cell.digest, cell)  # seeds that no node draws from make no further cell
     targets = [target for cell in cells.values() if cell.state == "make" for target in cell.targets]
-    return Plan(tuple(cells.values()), _walk(targets, store))
+    suites = [Wanted.of(text).name for text in asked.tasks if registry.is_suite(Wanted.of(text).name)]
+    return Plan(
+        tuple(cells.values()),
+        _walk(targets, store),
+        {name: tuple(dict.fromkeys(chosen.spec.name for chosen in registry.task(name))) for name in suites},
+    )
 
 
 def plan_nodes(targets: Sequence[Node | Head], store: Store) -> Plan:

@@ -217,14 +217,22 @@ class Registry:
         )
 
     def task(self, asked: str | Wanted) -> list[Chosen[TaskSpec]]:
-        """Resolve a task, or a suite into its tasks; an alias is the name its column gets."""
+        """Resolve a task, or a suite into its tasks; an alias is the name its column gets.
+
+        A suite's member may have options of its own ("genbench/dtd:readout=cler"); what the user gives wins.
+        """
         wanted = Wanted.of(asked)
-        if wanted.name in self.suites.offers and wanted.name not in self.tasks.offers:
-            suite = self._get(self.suites, wanted.name).spec
-            return [chosen for task in suite.tasks for chosen in self.task(Wanted(task, wanted.options))]
+        if self.is_suite(wanted.name):
+            members = [Wanted.of(task) for task in self._get(self.suites, wanted.name).spec.tasks]
+            given = wanted.options
+            return [c for member in members for c in self.task(Wanted(member.name, {**member.options, **given}))]
         offer = self._get(self.tasks, wanted.name)
         spec = replace(offer.spec, name=wanted.alias) if wanted.alias else offer.spec
         return [Chosen(spec, offer.distribution, self.choose(offer.spec, wanted.options))]
+
+    def is_suite(self, name: str) -> bool:
+        """Say whether a name stands for a suite: a task of the same name goes first."""
+        return name in self.suites.offers and name not in self.tasks.offers
 
     def _get(self, catalogue: Catalogue[Spec], name: str) -> Offer[Spec]:
         try:

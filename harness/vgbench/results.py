@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from vgbench.errors import CorruptArtifact
 from vgbench.stats import is_above_all, is_at_chance
 from vgbench.store import OBSERVED, RECORD, Store, write_file
-from vgbench.types import AXES, Axis, Metric
+from vgbench.types import AXES, Axis, Metric, canonical_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -157,11 +157,21 @@ class Cell(Record):
         return next((metric for metric in self.metrics if metric.main), None)
 
 
+class Production(Record):
+    """Seconds that a cell's images took, by node: ``marginal`` those that hold the images, each once for every shard
+    that this cell reads; ``fixed`` what they were made from, however many they are (adapters, indexes, references).
+    """
+
+    fixed: dict[Digest, Finite]
+    marginal: dict[Digest, Finite]
+
+
 class Observed(Record):
-    """Timing, host and versions of a cell: outside every hash and comparison."""
+    """Timing, host and versions of a cell: outside every hash and comparison. ``seconds`` are by step."""
 
     schema_: Literal["vgbench.observed/1"] = Field(default="vgbench.observed/1", alias="schema")
     seconds: dict[str, Finite]
+    production: Production | None = None
     host: str
     versions: dict[str, str]
 
@@ -211,9 +221,132 @@ class Column(Record):
     version: str
     options: dict[str, OptionValue]
     metric: str
+    unit: str = "fraction"
     higher_is_better: bool
     chance: Finite | None
     uses_real_labels: bool = False
+
+
+class Aggregated(Record):
+    """What all aggregates share: the version of their function, the suite, the ``row``'s place among the rows.
+
+    ``cells`` are all that it rests on. A figure is null with a ``reason`` that names what is missing.
+    """
+
+    version: str
+    suite: str
+    row: int
+    cells: list[Digest]
+    reason: str | None
+
+
+class SuiteMean(Aggregated):
+    """A row's mean over a suite's data sets, read out one way with one encoder, and its gain over zero-shot.
+
+    ``gain`` is the mean over the data sets of (value − zero-shot of the same data set and encoder), higher always
+    better; null for zero-shot itself. ``ci``: over test items like these, the data sets fixed.
+    """
+
+    readout: str
+    encoder: str
+    n_datasets: int
+    value: Finite | None
+    gain: Finite | None
+    ci: Ci | None
+    by_dataset: dict[str, Finite]
+    gain_by_dataset: dict[str, Finite]
+    gain_reason: str | None
+    ci_reason: str | None
+
+
+class Strategy(Record):
+    """What a source reaches when its options are chosen anew for each data set, among the ``rows`` that were run.
+
+    ``chosen_on`` *validation* is a result; *test* is the ``oracle``: an upper bound that nobody can reach, since it
+    looked at the answers. ``chosen``: the row's place, by data set.
+    """
+
+    version: str
+    suite: str
+    source: str
+    row_options: dict[str, OptionValue]
+    readout: str
+    encoder: str
+    rows: list[int]
+    chosen_on: Literal["validation", "test"]
+    label: Literal["best", "oracle"]
+    value: Finite | None
+    gain: Finite | None
+    chosen: dict[str, int]
+    cells: list[Digest]
+    reason: str | None
+
+
+class Cost(Aggregated):
+    """What a row's images cost over a suite at a published price, each image once however many data sets use it.
+
+    ``usd_per_point`` by readout: USD for each point (1 % of the scale) gained over zero-shot.
+    """
+
+    kind: str
+    images: int | None
+    usd_per_image: Finite | None
+    usd: Finite | None
+    usd_per_point: dict[str, Finite | None]
+    citation: str | None
+
+
+class MeasuredCost(Record):
+    """What a row's images took over a suite, as observed: seconds of one worker, and USD at a machine's price.
+
+    Time is no result: on a leaderboard it stands under ``observed``. ``fixed`` is spent once, whatever the number of
+    images; ``marginal`` grows with it.
+    """
+
+    suite: str
+    row: int
+    images: int | None
+    fixed_seconds: Finite | None
+    marginal_seconds: Finite | None
+    fixed_usd: Finite | None
+    marginal_usd: Finite | None
+    reason: str | None
+
+
+class Correlation(Record):
+    """How well a figure's order of rows is that of the target: Spearman's ρ within data sets, averaged over them.
+
+    Positive where the figure agrees with the target, whichever way is better. ``halves``: the two are taken on
+    different halves of the test items, so that they share no sampling noise. ``within`` *row*: the order of data sets
+    within a row instead. ``ci``: a cluster bootstrap over ``clusters`` sources with their options (or data sets).
+    """
+
+    version: str
+    suite: str
+    figure: str
+    encoder: str
+    target: str
+    target_encoder: str
+    within: Literal["dataset", "row"]
+    halves: bool
+    rho: Finite | None
+    ci: Ci | None
+    by_set: dict[str, Finite]
+    n_rows: int
+    clusters: int
+    left_out: list[str]
+    undefined: int
+    cells: list[Digest]
+    reason: str | None
+
+
+class Aggregates(Record):
+    """Versioned pure functions over listed cells; nothing of them stands in a cell."""
+
+    means: list[SuiteMean] = []
+    strategies: list[Strategy] = []
+    costs: list[Cost] = []
+    correlations: list[Correlation] = []
 
 
 class Leaderboard(Record):
@@ -222,7 +355,8 @@ class Leaderboard(Record):
     schema_: Literal["vgbench.leaderboard/1"] = Field(default="vgbench.leaderboard/1", alias="schema")
     columns: list[Column]
     rows: list[Row]
-    aggregates: dict[str, Finite]
+    suites: dict[str, list[str]] = {}
+    aggregates: Aggregates
     unscored: list[dict[str, str]]
     observed: dict[str, Any]
 
@@ -341,10 +475,17 @@ def column_of(cell: Cell) -> Column:
         version=cell.task.version,
         options=cell.task.options,
         metric=main.name,
+        unit=main.unit,
         higher_is_better=main.higher_is_better,
         chance=main.chance,
         uses_real_labels=cell.task.uses_real_labels,
     )
+
+
+def row_of(cell: Cell) -> str:
+    """Return the key of a cell's row: its source with its options, and the row options of its task."""
+    source = [cell.source.name, cell.source.distribution, cell.source.options, cell.task.row_options]
+    return canonical_json(source)
 
 
 # ── From cells to training runs ──────────────────────────────────────────────────────────────────
@@ -412,6 +553,12 @@ def read_cells(run_dir: Path) -> list[Cell]:
     """Read the cells of a run's plan, in the plan's order."""
     plan = json.loads((run_dir / PLAN_FILE).read_text())
     return [read_cell(run_dir / "cells" / cell["digest"]) for cell in plan["cells"]]
+
+
+def read_suites(run_dir: Path) -> dict[str, list[str]]:
+    """Read the tasks of each suite that a run was asked for; none of a run that is older than them."""
+    plan = json.loads((run_dir / PLAN_FILE).read_text())
+    return {name: list(tasks) for name, tasks in plan.get("suites", {}).items()}
 
 
 def read_observed(folder: Path) -> dict[str, Any]:

@@ -505,7 +505,7 @@ class TaskSpec:
 
 @dataclass(frozen=True, slots=True)
 class SuiteSpec:
-    """A named list of tasks; averaged only when complete."""
+    """A named list of tasks, each as a user would type it (``NAME[:OPT=VALUE,…]``); averaged only when complete."""
 
     name: str
     summary: str

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 from vgbench import results
-from vgbench.results import Cell, Items, Leaderboard, Row, RowValue, column_of, items_by_run, training_runs
+from vgbench.results import (
+    Aggregates,
+    Cell,
+    Items,
+    Leaderboard,
+    Row,
+    RowValue,
+    column_of,
+    items_by_run,
+    row_of,
+    training_runs,
+)
 from vgbench.types import canonical_json
+from vgbench_leaderboard.aggregate.cost import costs, measured, published_prices
+from vgbench_leaderboard.aggregate.gain import over_suite
+from vgbench_leaderboard.aggregate.readings import Suite, suite_of
+from vgbench_leaderboard.aggregate.strategy import strategies
+from vgbench_leaderboard.opened import open_runs
 from vgbench_leaderboard.ties import row_interval, with_tie_groups
 
 ONE_RUN = "one training run per source: intervals cover the test items, not the training; no ranks"
@@ -17,13 +33,13 @@ ONE_RUN = "one training run per source: intervals cover the test items, not the 
 
 def build_run(run_dir: Path) -> Path:
     """Write a run's ``leaderboard.json`` from its cells; return where it lies."""
-    cells = results.read_cells(run_dir)
-    seconds: dict[str, float] = {}
-    for cell in cells:
-        observed = results.read_observed(run_dir / "cells" / cell.digest)
-        seconds[cell.digest] = round(sum(observed.get("seconds", {}).values()), 3)
-    board = build(cells, lambda cell: results.read_items(run_dir / "cells" / cell.digest))
-    return results.write_leaderboard(run_dir, board.model_copy(update={"observed": {"seconds": seconds}}))
+    run = open_runs([run_dir])
+    board = build(run.cells, run.items_of, suites=run.suites)
+    seconds = {cell.digest: round(sum(run.observed_of(cell).get("seconds", {}).values()), 3) for cell in run.cells}
+    suites = suites_of(run.cells, run.suites)
+    took = [one.model_dump(mode="json") for suite in suites for one in measured(suite, run.production_of)]
+    observed = {"seconds": seconds, "cost": took}
+    return results.write_leaderboard(run_dir, board.model_copy(update={"observed": observed}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +51,32 @@ class _Place:
     items: Items | None
 
 
-def build(cells: Iterable[Cell], items_of: Callable[[Cell], Items | None] = lambda cell: None) -> Leaderboard:
+def build(
+    cells: Iterable[Cell],
+    items_of: Callable[[Cell], Items | None] = lambda cell: None,
+    *,
+    suites: Mapping[str, Sequence[str]] | None = None,
+) -> Leaderboard:
     """Return the leaderboard of some cells, the same whatever their order.
 
     Cells of one source, source options and row options make a row; cells of one column digest make a column; those
     that differ in seeds only are averaged. ``items_of`` gives a cell's values per item; it is asked only where there
-    are at least two training runs, whose intervals and tie groups need them.
+    are at least two training runs, whose intervals and tie groups need them, and for gains over a suite. ``suites``
+    are the tasks by suite over which rows are averaged.
     """
     cells = sorted(cells, key=lambda cell: cell.digest)
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
-        source = [cell.source.name, cell.source.distribution, cell.source.options, cell.task.row_options]
-        groups.setdefault(canonical_json(source), []).append(cell)
+        groups.setdefault(row_of(cell), []).append(cell)
     columns = {cell.column: column_of(cell) for cell in cells if cell.column and _is_scored(cell)}
-    ordered = [group for _, group in sorted(groups.items()) if any(_is_scored(cell) for cell in group)]
+    ordered = [groups[key] for key in row_keys(cells)]
     places = [_places(group, items_of) for group in ordered]
     rows = [_row(group, place) for group, place in zip(ordered, places, strict=True)]
     return Leaderboard(
         columns=sorted(columns.values(), key=lambda c: (c.task, canonical_json(c.options), c.digest)),
         rows=with_tie_groups(rows, [{c: p.items for c, p in place.items()} for place in places], columns),
-        aggregates={},
+        suites={name: list(tasks) for name, tasks in sorted((suites or {}).items())},
+        aggregates=_aggregates(suites_of(cells, suites or {}), items_of),
         unscored=[
             {"source": cell.source.name, "task": cell.task.name, "status": cell.status, "reason": cell.reason or ""}
             for cell in cells
@@ -62,6 +84,29 @@ def build(cells: Iterable[Cell], items_of: Callable[[Cell], Items | None] = lamb
         ],
         observed={},
     )
+
+
+def row_keys(cells: Iterable[Cell]) -> list[str]:
+    """Return the keys of the rows of some cells, in the rows' order: those that have a score."""
+    return sorted({row_of(cell) for cell in cells if _is_scored(cell)})
+
+
+def suites_of(cells: Sequence[Cell], suites: Mapping[str, Sequence[str]]) -> list[Suite]:
+    """Return the readings of each suite, by its name."""
+    return [suite_of(name, tasks, cells, row_keys(cells)) for name, tasks in sorted(suites.items())]
+
+
+def _aggregates(suites: Iterable[Suite], items_of: Callable[[Cell], Items | None]) -> Aggregates:
+    """Return what speaks about rows; correlations speak about figures, and are asked for by themselves."""
+    found = Aggregates()
+    for suite in suites:
+        means = over_suite(suite, items_of)
+        found = Aggregates(
+            means=[*found.means, *means],
+            strategies=[*found.strategies, *strategies(suite)],
+            costs=[*found.costs, *costs(suite, means, published_prices())],
+        )
+    return found
 
 
 def _is_scored(cell: Cell) -> bool:

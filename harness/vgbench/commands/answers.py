@@ -78,6 +78,7 @@ class PlanAnswer(Record):
     digest: Digest
     cells: list[PlanCell]
     nodes: list[PlanNode]
+    suites: dict[str, list[str]]
     totals: PlanTotals
 
 

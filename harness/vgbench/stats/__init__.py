@@ -6,13 +6,15 @@ Importing it is light; what computes on arrays imports numpy when called.
 from __future__ import annotations
 
 from vgbench.stats.controls import is_above_all, is_at_chance
-from vgbench.stats.difference import RESAMPLES, Difference, difference, interval, resamples_for
+from vgbench.stats.correlation import RankCorrelation, mean_spearman, ranks, spearman
+from vgbench.stats.difference import RESAMPLES, Difference, difference, interval, mean_interval, resamples_for
 from vgbench.stats.many import holm, tie_groups
 from vgbench.stats.proportions import detectable, mcnemar_exact, newcombe, newcombe_unpaired, stratified, wilson
 
 __all__ = [
     "RESAMPLES",
     "Difference",
+    "RankCorrelation",
     "detectable",
     "difference",
     "holm",
@@ -20,9 +22,13 @@ __all__ = [
     "is_above_all",
     "is_at_chance",
     "mcnemar_exact",
+    "mean_interval",
+    "mean_spearman",
     "newcombe",
     "newcombe_unpaired",
+    "ranks",
     "resamples_for",
+    "spearman",
     "stratified",
     "tie_groups",
     "wilson",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgbench.bench.calibration.settings import JOINT, LEVELS, N_TEST, OTHERS, joint_setting
+from vgbench.stats import spearman
 
 Row = Mapping[str, Any]
 Floats = NDArray[np.float64]
@@ -96,20 +97,6 @@ def level_name(dial: str, level: float) -> str:
 def mean(found: Floats) -> float:
     """Return a mean; NaN of nothing."""
     return float(found.mean()) if len(found) else float("nan")
-
-
-def ranks(x: Floats) -> Floats:
-    """Return the ranks of (N,) values, ties sharing their mean."""
-    _, at, n = np.unique(x, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(n) - (n - 1) / 2)[at], np.float64)
-
-
-def spearman(x: Floats, y: Floats) -> float:
-    """Return Spearman's ρ; NaN when either does not vary."""
-    a, b = ranks(x), ranks(y)
-    if len(a) < 3 or a.std() == 0 or b.std() == 0:
-        return float("nan")
-    return float(np.corrcoef(a, b)[0, 1])
 
 
 def partial_spearman(x: Floats, y: Floats, given: Floats) -> float:

@@ -1,0 +1,1 @@
+"""Aggregates over finished cells: versioned pure functions, complete or refused; see docs/aggregates.md."""

@@ -1,0 +1,145 @@
+"""What a row's images cost over a suite: at published prices, and as observed while they were made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from vgbench.results import Cell, Cost, MeasuredCost, Production, SuiteMean
+from vgbench_leaderboard.aggregate.readings import Suite, named
+
+VERSION = "1"
+POINT = 0.01  # of a metric's scale 0..1
+NO_IMAGES = "a backbone trained elsewhere has no images"
+
+ProductionOf = Callable[[Cell], Production | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """USD for an image of one kind of source, with where the figure stands; None with the reason."""
+
+    usd_per_image: float | None
+    citation: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """Unit prices by ``SourceSpec.kind``; their version enters that of the aggregate."""
+
+    version: str
+    by_kind: Mapping[str, Price]
+
+    def of(self, kind: str) -> Price:
+        return self.by_kind.get(kind, Price(None, reason=f"no source states what an image of kind {kind!r} costs"))
+
+    def changed(self, own: Mapping[str, float]) -> Prices:
+        """Return the prices with a user's own for some kinds."""
+        given = {kind: Price(usd, citation="given by the user") for kind, usd in own.items()}
+        return Prices(f"{self.version} with own", {**self.by_kind, **given}) if own else self
+
+
+def published_prices() -> Prices:
+    """Return the packaged unit prices."""
+    found = json.loads((files("vgbench_leaderboard.aggregate") / "prices.json").read_text())
+    return Prices(found["version"], {kind: Price(**price) for kind, price in found["prices"].items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row's finished cells in a suite, and what keeps its cost from being complete."""
+
+    at: int
+    cells: tuple[Cell, ...]
+    lacks: tuple[str, ...]
+
+    @property
+    def images(self) -> int | None:
+        """The number of images, those of one image set once; None where a cell has none, or one is missing."""
+        if self.lacks or any(cell.counts is None or "image_set" not in cell.nodes for cell in self.cells):
+            return None
+        return sum({cell.nodes["image_set"]: cell.counts.images for cell in self.cells if cell.counts}.values())
+
+
+def costs(suite: Suite, means: Sequence[SuiteMean], prices: Prices) -> list[Cost]:
+    """Return each row's images × unit price, and USD for each point gained over zero-shot in each way of reading out.
+
+    An image set that several cells share is paid for once. A published unit price is marginal: what is spent once,
+    whatever the number of images, stands in no source.
+    """
+    return [_cost(suite, row, [mean for mean in means if mean.row == row.at], prices) for row in _rows(suite)]
+
+
+def measured(suite: Suite, production_of: ProductionOf, *, usd_per_hour: float | None = None) -> list[MeasuredCost]:
+    """Return the seconds of one worker that each row's images took; a node that several cells share counts once."""
+    return [_measured(suite, row, production_of, usd_per_hour) for row in _rows(suite)]
+
+
+def _rows(suite: Suite) -> list[_Row]:
+    found = []
+    for at, row in enumerate(suite.rows):
+        readings = [reading for (r, *_), reading in suite.readings.items() if r == row]
+        cells = {cell.digest: cell for reading in readings for cell in reading.cells}
+        seen = {cell.task.name for cell in cells.values()}
+        lacks = tuple(f"{dataset} (no finished cell)" for dataset in suite.datasets if dataset not in seen)
+        if cells:
+            found.append(_Row(at, tuple(cell for _, cell in sorted(cells.items())), lacks))
+    return found
+
+
+def _cost(suite: Suite, row: _Row, means: Sequence[SuiteMean], prices: Prices) -> Cost:
+    kind = row.cells[0].source.kind
+    price = prices.of(kind)
+    usd = None if row.images is None or price.usd_per_image is None else row.images * price.usd_per_image
+    gains = {way_text(mean.readout, mean.encoder): mean.gain for mean in means if mean.gain is not None}
+    return Cost(
+        version=f"{VERSION}, prices {prices.version}",
+        suite=suite.name,
+        row=row.at,
+        kind=kind,
+        images=row.images,
+        usd_per_image=price.usd_per_image,
+        usd=usd,
+        usd_per_point={
+            way: usd / (gain / POINT) if usd is not None and gain > 0 else None for way, gain in gains.items()
+        },
+        citation=price.citation,
+        cells=[cell.digest for cell in row.cells],
+        reason=named(row.lacks) or (NO_IMAGES if row.images is None else price.reason),
+    )
+
+
+def way_text(readout: str, encoder: str) -> str:
+    """Return a readout with its encoder as one text."""
+    return f"{readout} ({encoder})" if encoder else readout
+
+
+def _measured(suite: Suite, row: _Row, production_of: ProductionOf, usd_per_hour: float | None) -> MeasuredCost:
+    found = {cell.task.name: production_of(cell) for cell in row.cells}
+    lacks = [*row.lacks, *(f"{name} (made before its seconds were kept)" for name, one in found.items() if not one)]
+    fixed: dict[str, float] = {}
+    marginal: dict[str, float] = {}
+    for one in (production_of(cell) for cell in row.cells):
+        for kept, seconds in ((fixed, one.fixed), (marginal, one.marginal)) if one else ():
+            for node, took in seconds.items():
+                kept[node] = max(kept.get(node, 0.0), took)  # of a shared node, the cell that reads most of it
+
+    def total(seconds: Mapping[str, float]) -> float | None:
+        return None if lacks else round(sum(seconds.values()), 3)
+
+    def usd(seconds: Mapping[str, float]) -> float | None:
+        return None if lacks or usd_per_hour is None else round(sum(seconds.values()) / 3600 * usd_per_hour, 6)
+
+    return MeasuredCost(
+        suite=suite.name,
+        row=row.at,
+        images=row.images,
+        fixed_seconds=total(fixed),
+        marginal_seconds=total(marginal),
+        fixed_usd=usd(fixed),
+        marginal_usd=usd(marginal),
+        reason=named(lacks),
+    )
