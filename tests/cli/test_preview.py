@@ -79,7 +79,12 @@ def test_class_list_may_be_a_file(vgbench: Callable[..., Answer], tmp_path: Path
         (["--classes", "nowhere.json"], 2, "nowhere.json: No such file", None),
         (["--classes", "broken.json"], 2, "broken.json is no class list", '"classes"'),
         (["--classes", "stranger.json"], 3, "Toybox cannot draw the class 'papillon'", None),
-        (["--classes", "stranger.json", "--tasks", "digits"], 2, "no class of the task digits is called 'papillon'", None),
+        (
+            ["--classes", "stranger.json", "--tasks", "digits"],
+            2,
+            "no class of the task digits is called 'papillon'",
+            None,
+        ),
         (["--classes", "digits", "-n", "0"], 2, "-n 0", None),
         (["--classes", "digits", "--sheet", "s.jpg"], 2, "a contact sheet is a PNG file", "s.png"),
         (["--classes", "digits", "--workers", "0"], 2, "--workers 0", None),

@@ -34,12 +34,18 @@ RUN_WIDE = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what names sources, tasks, options and seeds."""
     parser.add_argument("experiment", nargs="?", metavar="FILE.toml", help="an experiment file, in place of the flags")
-    parser.add_argument("--source", nargs="+", default=[], metavar="S", help="NAME[:OPT=VALUE,…]")
-    parser.add_argument("--weights", nargs="+", default=[], metavar="ARCH@FILE", help="a backbone trained elsewhere")
-    parser.add_argument("--tasks", nargs="+", default=[], metavar="T", help="task or suite, NAME[:OPT=VALUE,…]")
+    parser.add_argument("--source", nargs="+", action="extend", default=[], metavar="S", help="NAME[:OPT=VALUE,…]")
+    parser.add_argument(
+        "--weights", nargs="+", action="extend", default=[], metavar="ARCH@FILE", help="a backbone trained elsewhere"
+    )
+    parser.add_argument(
+        "--tasks", nargs="+", action="extend", default=[], metavar="T", help="task or suite, NAME[:OPT=VALUE,…]"
+    )
     for name, text in RUN_WIDE.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", nargs="+", metavar="V", help=text)
-    parser.add_argument("--grid", nargs="+", default=[], metavar="SOURCE.OPT=A,B", help="one row for each value")
+        parser.add_argument(f"--{name.replace('_', '-')}", nargs="+", action="extend", metavar="V", help=text)
+    parser.add_argument(
+        "--grid", nargs="+", action="extend", default=[], metavar="SOURCE.OPT=A,B", help="one row for each value"
+    )
     parser.add_argument("--seeds", type=int, metavar="K", help="K training-and-probe seeds on one image set")
     for axis in ("source", "train", "probe"):
         parser.add_argument(f"--{axis}-seeds", type=int, metavar="K", help=f"K seeds of the {axis} axis")

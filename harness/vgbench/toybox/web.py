@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from vgbench.toybox import digits, families, kinds, palette, scene, silhouettes, textures, words
+from vgbench.toybox.random import uniform
+from vgbench.toybox.random import words as random_words
 from vgbench.toybox.scene import Factors
 from vgbench.toybox.world import deviates, pick, sample, seeds, world
 
@@ -21,7 +24,9 @@ PATTERNS, DIGITS = 0.06, 0.04  # shares of images that are a texture alone, or a
 SCENE = -1  # of ``Pages.digit``: no digit
 NAMED = 0.5  # how often a caption names a factor other than the kind (ours)
 NAMED_KIND = 0.9
+COUNTS_PX = 8  # scikit-learn's digits: counts of the set pixels in blocks of 4 × 4
 
+_CAPTION_STREAM = np.uint64(0x63617074696F6E)  # "caption": apart from the words of factors and of drawing
 _Int = NDArray[np.int64]
 _RARE = {**silhouettes.TOOLS, **silhouettes.CREATURES}
 _RAREST = {**families.STARS, **families.LEAVES, **families.FISHES}
@@ -43,7 +48,7 @@ class Pages:
         return len(self.seeds)
 
     def pixels(self, *, size_px: int = 64) -> NDArray[np.uint8]:
-        """Draw the images: (N, S, S, 3) uint8. A digit is a bitmap, each of its pixels a square of pixels."""
+        """Draw the images: (N, S, S, 3) uint8."""
         drawn = scene.draw(self.seeds, self.factors, size_px=size_px)
         for digit in range(10):
             rows = np.flatnonzero(self.digit == digit)
@@ -53,14 +58,19 @@ class Pages:
 
 
 def digit_pixels(digit: int, given: NDArray[np.uint64], *, size_px: int) -> NDArray[np.uint8]:
-    """Draw a digit as an image of the web: (N, S, S, 3) uint8; S must be a multiple of 32, or 32 of it."""
+    """Draw a digit as an image of the web: (N, S, S, 3) uint8, S a multiple of 32.
+
+    Every second one (by its seed) is as coarse as the real digits, 8 × 8 counts of set pixels, enlarged.
+    """
     bitmaps = digits.draw(digit, given)
-    if size_px >= digits.SIZE_PX:
-        factor = size_px // digits.SIZE_PX
-        bitmaps = bitmaps.repeat(factor, axis=1).repeat(factor, axis=2)
-    pad = size_px - bitmaps.shape[1]
-    bitmaps = np.pad(bitmaps, ((0, 0), (pad // 2, pad - pad // 2), (pad // 2, pad - pad // 2)))
-    return np.asarray(np.repeat(bitmaps[..., None], 3, axis=3))
+    blocks = bitmaps.reshape(len(bitmaps), COUNTS_PX, -1, COUNTS_PX, digits.SIZE_PX // COUNTS_PX).mean(axis=(2, 4))
+    found = np.empty((len(bitmaps), size_px, size_px), np.uint8)
+    for row, (bitmap, counts) in enumerate(zip(bitmaps, blocks, strict=True)):
+        coarse = given[row] & np.uint64(1)
+        image = Image.fromarray(counts.round().astype(np.uint8) if coarse else bitmap)
+        way = Image.Resampling.BICUBIC if coarse else Image.Resampling.NEAREST
+        found[row] = np.asarray(image.resize((size_px, size_px), way))
+    return np.asarray(np.repeat(found[..., None], 3, axis=3))
 
 
 def pages(n: int, *, first: int = 0) -> Pages:
@@ -73,17 +83,16 @@ def pages(n: int, *, first: int = 0) -> Pages:
     is_digit = (share[:, 18] >= PATTERNS) & (share[:, 18] < PATTERNS + DIGITS)
     factors = factors.but(kind=np.where(is_pattern, kinds.FRAME, kind))
     digit = np.where(is_digit, pick(tuple(range(10)), share[:, 19]), SCENE)
-    captions = [
-        captioned(factors, row, int(digit[row]), np.random.default_rng(int(given[row]))) for row in range(len(given))
-    ]
+    coins = uniform(random_words(given ^ _CAPTION_STREAM, 1 + len(words.FACTORS)))
+    captions = [captioned(factors, row, int(digit[row]), coins[row]) for row in range(len(given))]
     return Pages(given, factors, digit, captions)
 
 
-def captioned(factors: Factors, row: int, digit: int, rng: np.random.Generator) -> str:
-    """Return a caption of one image: a random opener, and a random choice of the factors that can be seen."""
+def captioned(factors: Factors, row: int, digit: int, coins: NDArray[np.float64]) -> str:
+    """Return a caption of one image by random numbers (1 + F,) in [0, 1): its opener, and which factors it names."""
 
     def one(texts: tuple[str, ...]) -> str:
-        return texts[int(rng.integers(len(texts)))]
+        return texts[int(coins[0] * len(texts))]
 
     if digit != SCENE:
         return one(words.DIGIT_OPENERS).format(words.DIGITS[digit])
@@ -99,7 +108,11 @@ def captioned(factors: Factors, row: int, digit: int, rng: np.random.Generator) 
         "weather": words.WEATHERS[int(factors.weather[row])],
         "location": words.LOCATIONS[int(factors.location[row])],
     }
-    named = {f: text for f, text in every.items() if rng.random() < (NAMED_KIND if f == "kind" else NAMED)}
+    named = {
+        factor: every[factor]
+        for factor, coin in zip(words.FACTORS, coins[1:], strict=True)
+        if coin < (NAMED_KIND if factor == "kind" else NAMED)
+    }
     return words.caption(named, one(words.OPENERS))
 
 

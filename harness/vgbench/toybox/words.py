@@ -69,6 +69,7 @@ def vocabulary() -> list[str]:
 OPENERS = ("a photo of a {}", "a picture of a {}", "a {}", "{}", "the {}", "an image of a {}", "a photo of the {}")
 PATTERN_OPENERS = ("a pattern of {}", "{}", "a photo of {}", "something with {}")
 DIGIT_OPENERS = ("a photo of a {}", "the digit {}", "a handwritten {}", "{}")
+FACTORS = ("kind", "colour", "texture", "background", "time", "weather", "location")
 THING = "thing"  # an object whose kind a caption does not say
 FRAGMENTS: Mapping[str, str] = {
     "texture": "with {}",

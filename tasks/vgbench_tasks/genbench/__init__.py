@@ -7,10 +7,13 @@ the sets are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from vgbench import Metric, Option, Part, SuiteSpec, TaskSpec, hookimpl
-from vgbench_tasks.genbench import readout
+from vgbench.metrics.measures import MEASURES, MTS
+from vgbench_tasks.genbench import quality, readout
 from vgbench_tasks.genbench.sets import GENBENCH, BenchmarkSet, Group
 from vgbench_tasks.genbench.twin import N_TEST, TOYBOX
 
@@ -22,7 +25,7 @@ GROUPS: Mapping[Group, str] = {
     "rare": "the data sets of rare things",
 }
 SHOTS = 500  # images of each class in the paper's headline figure
-TWIN_OPTIONS = (Option("n_test", "int", N_TEST, "test images of each class (digits: all of them)", minimum=1),)
+N_TEST_OPTION = Option("n_test", "int", N_TEST, "test images of each class (digits: all of them)", minimum=1)
 
 
 def _metrics(of: BenchmarkSet) -> tuple[Metric, ...]:
@@ -36,51 +39,105 @@ def _metrics(of: BenchmarkSet) -> tuple[Metric, ...]:
     }[of.metric]
 
 
-def _readout_task(prefix: str, of: BenchmarkSet, *, encoder: str, shots: int, more: tuple[Option, ...]) -> TaskSpec:
-    return TaskSpec(
-        name=f"{prefix}/{of.name}",
-        version="1",
-        summary=f"{of.name} read out by a fixed encoder from the source's images",
-        request=partial(readout.request, of=of),
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """The real benchmark or its twin: where its tasks' names begin, and the defaults of their options."""
+
+    prefix: str
+    sets: Mapping[str, BenchmarkSet]
+    encoder: str
+    shots: int
+    n: int
+    n_per_class: int
+    more: tuple[Option, ...] = ()
+
+
+REAL = _Family("genbench", GENBENCH, "openai/vit-b-32", SHOTS, n=2_048, n_per_class=100)
+# Of the twin: half of the images that 6 classes of 100 have, and of each class's
+TWIN = _Family("toybox/genbench", TOYBOX, "toybox-clip", 100, n=300, n_per_class=50, more=(N_TEST_OPTION,))
+
+
+@hookimpl
+def vgbench_offer_tasks() -> Iterable[TaskSpec]:
+    for family in (REAL, TWIN):
+        for of in family.sets.values():
+            yield from _tasks(family, of)
+
+
+def _tasks(family: _Family, of: BenchmarkSet) -> Iterator[TaskSpec]:
+    def task(name: str, summary: str, **fields: Any) -> TaskSpec:
+        return TaskSpec(
+            name=f"{family.prefix}/{of.name}{name}",
+            version="1",
+            summary=summary,
+            request=partial(readout.request, of=of),
+            datasets=(of.dataset,) if of.dataset else (),
+            extra="clip",
+            citation=CITATION,
+            **fields,
+        )
+
+    yield task(
+        "",
+        f"{of.name} read out by a fixed encoder from the source's images",
         graph=partial(readout.graph, of=of),
         metrics=_metrics(of),
         scorer=readout.entry(of),
         labels=(of.dataset, "test") if of.dataset else None,
         primary="readout",
-        options=(*readout.options(encoder=encoder, images_per_class=shots), *more),
-        datasets=(of.dataset,) if of.dataset else (),
-        extra="clip",
-        citation=CITATION,
+        options=(*readout.options(encoder=family.encoder, images_per_class=family.shots), *family.more),
+    )
+    yield task(
+        "/quality",
+        f"what the source's images for {of.name} are like: CLIP score, FID, KID, diversity",
+        graph=partial(quality.graph, of=of),
+        metrics=tuple(measure.metric for measure in MEASURES.values()),
+        scorer=None,
+        options=(
+            *quality.options(
+                encoder=family.encoder, n=family.n, n_per_class=family.n_per_class, images_per_class=family.shots
+            ),
+            *family.more,
+        ),
+    )
+    yield task(
+        "/mts",
+        f"how much of a corpus of captions is about {of.name}; the same for every source",
+        graph=partial(quality.text_similarity, of=of),
+        metrics=(MTS,),
+        scorer=None,
+        primary="corpus",
+        options=(
+            Option("corpus", "path", None, "captions: a Parquet file with a column caption, or a text of lines"),
+            Option("encoder", "str", family.encoder, "the encoder whose text tower compares"),
+            *_unasked(family),
+        ),
     )
 
 
-@hookimpl
-def vgbench_offer_tasks() -> Iterable[TaskSpec]:
-    for of in GENBENCH.values():
-        yield _readout_task("genbench", of, encoder="openai/vit-b-32", shots=SHOTS, more=())
-    for of in TOYBOX.values():
-        yield _readout_task("toybox/genbench", of, encoder="toybox-clip", shots=100, more=TWIN_OPTIONS)
+def _unasked(family: _Family) -> tuple[Option, ...]:
+    """Return the options that a request reads, of a task that reads no image of the source."""
+    images = Option("images_per_class", "count", family.shots, "images asked of the source; none is read", axis="row")
+    return (images, *family.more)
 
 
 @hookimpl
 def vgbench_offer_suites() -> Iterable[SuiteSpec]:
-    yield from _suites("genbench22", "genbench", GENBENCH, "GenBench's 22 data sets")
-    yield from _suites("toybox/genbench", "toybox/genbench", TOYBOX, "GenBench's protocol on Toybox")
+    yield from _suites("genbench22", REAL, "GenBench's 22 data sets")
+    yield from _suites("toybox/genbench", TWIN, "GenBench's protocol on Toybox")
 
 
-def _suites(name: str, prefix: str, sets: Mapping[str, BenchmarkSet], summary: str) -> Iterator[SuiteSpec]:
-    def tasks(group: Group | None = None) -> tuple[str, ...]:
-        return tuple(
-            f"{prefix}/{of.name}:readout={how}"
-            for how in SUITE_READOUTS
-            for of in sets.values()
-            if group in (None, of.group)
-        )
+def _suites(name: str, family: _Family, summary: str) -> Iterator[SuiteSpec]:
+    def tasks(*groups: Group) -> tuple[str, ...]:
+        sets = [of for of in family.sets.values() if of.group in groups]
+        return tuple(f"{family.prefix}/{of.name}:readout={how}" for how in SUITE_READOUTS for of in sets)
 
-    yield SuiteSpec(name, f"{summary}: {', '.join(SUITE_READOUTS)}", tasks())
+    yield SuiteSpec(name, f"{summary}: {', '.join(SUITE_READOUTS)}", tasks(*GROUPS))
     for group, what in GROUPS.items():
-        assumed = "" if prefix.startswith("toybox") else " (membership assumed)"
+        assumed = " (which these are is assumed)" if family is REAL else ""
         yield SuiteSpec(f"{name}/{group}", f"{what} of {name}{assumed}", tasks(group))
+    every = tuple(f"{family.prefix}/{of.name}/quality" for of in family.sets.values())
+    yield SuiteSpec(f"{name}/quality", f"what a source's images are like, for each data set of {name}", every)
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vgbench import Backbone, DataRequest, Graph, Images, Input, Option, Part, Scores, UsageError, stages
+from vgbench import Backbone, DataRequest, Graph, Images, Node, Option, Part, Scores, stages
 from vgbench_tasks.genbench.sets import BenchmarkSet
 
 LINEAR_PROBE = "linear-probe"
@@ -54,25 +54,24 @@ def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of
     """Read the test images out by the subject's; a backbone brings no images, so it reads the set's own ones."""
     classes = g.class_list(of.classes)
     test = of.split(g, chosen, "test")
-    probe = _probe(g, chosen)
-    reads = stages.reads(probe)
+    name = chosen["probe"] if chosen["readout"] == LINEAR_PROBE else chosen["readout"]
+    probe = g.part("probe", name)
     real = stages.labelled(g, of.split(g, chosen, "train"), classes)
-    encoder: Part | Backbone
+    text: Node | None
     if isinstance(subject, Backbone):
-        if "text" in reads:
-            raise UsageError(
-                f"readout {chosen['readout']} reads class names, and this backbone has no text tower",
-                hint="readout=cler, readout=knn, or probe=logreg-path",
-            )
-        encoder, teaching = subject, real
-    else:
-        encoder, teaching = g.part("encoder", chosen["encoder"]), subject
+        teaching, text = real, None  # without a text tower, probes that read class names are refused
 
-    def features(images: Images | Input) -> Any:
-        if isinstance(encoder, Backbone):
-            packed = stages.pack(g, images, store_px=STORE_PX, labelled=isinstance(images, Images))  # type: ignore[arg-type]
-            return stages.features(g, packed, encoder)
-        return stages.features(g, images, encoder, crop=of.crop)  # type: ignore[arg-type]
+        def features(images: Images | Node) -> Node:
+            is_labelled = isinstance(images, Images)
+            return stages.features(g, stages.pack(g, images, store_px=STORE_PX, labelled=is_labelled), subject)
+
+    else:
+        teaching, encoder = subject, stages.encoder(g, chosen["encoder"])
+        prompts = g.part("prompts", of.prompts)
+        text = stages.text_features(g, encoder, classes, prompts) if "text" in stages.reads(probe) else None
+
+        def features(images: Images | Node) -> Node:
+            return stages.features(g, images, encoder, crop=of.crop)
 
     return stages.probed(
         g,
@@ -82,8 +81,8 @@ def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of
         probe=probe,
         labels=test.labels,
         scorer=scorer(g, of),
-        text=stages.text_features(g, encoder, classes, g.part("prompts", of.prompts)) if "text" in reads else None,  # type: ignore[arg-type]
-        val=features(real) if chosen["val"] == "real" and "val" in reads else None,
+        text=text,
+        val=features(real) if chosen["val"] == "real" else None,
         multi_label=of.is_multi_label,
         ranked=of.metric == "roc_auc",
     )
@@ -103,8 +102,3 @@ def scorer(g: Graph, of: BenchmarkSet) -> Part:
     elif of.metric == "roc_auc":
         values = {"class_ids": class_ids, "positive": class_ids[1]}
     return Part("scorer", of.metric, "1", entry(of), values)
-
-
-def _probe(g: Graph, chosen: Mapping[str, Any]) -> Part:
-    name = chosen["probe"] if chosen["readout"] == LINEAR_PROBE else chosen["readout"]
-    return g.part("probe", name)

@@ -31,7 +31,6 @@ WIDTH = 128  # of the text tower, and of the shared space
 MEAN, STD = (0.45, 0.45, 0.45), (0.25, 0.25, 0.25)  # those of the recipe `toybox`
 NONE = -100  # a factor that an image does not show
 SHIFT_PX = 4
-FACTORS = ("kind", "texture", "colour", "background", "time", "weather", "location")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +122,12 @@ def shown(pages: web.Pages) -> NDArray[np.int64]:
 
     A texture alone has no object and hides the background and the place; a digit shows nothing else.
     """
-    found = np.stack([np.asarray(getattr(pages.factors, factor), np.int64) for factor in FACTORS], axis=1)
+    found = np.stack([np.asarray(getattr(pages.factors, factor), np.int64) for factor in words.FACTORS], axis=1)
     is_pattern, is_digit = pages.factors.kind == kinds.FRAME, pages.digit != web.SCENE
     found[is_pattern] = NONE
-    found[is_pattern, FACTORS.index("texture")] = pages.factors.texture[is_pattern]
+    found[is_pattern, words.FACTORS.index("texture")] = pages.factors.texture[is_pattern]
     found[is_digit] = NONE
-    found[is_digit, FACTORS.index("kind")] = kinds.FRAME + pages.digit[is_digit]
+    found[is_digit, words.FACTORS.index("kind")] = kinds.FRAME + pages.digit[is_digit]
     return found
 
 
@@ -144,7 +143,7 @@ def prompts() -> dict[str, list[str]]:
         "weather": list(words.WEATHERS),
         "location": list(words.LOCATIONS),
     }
-    return {factor: [words.PROMPTS[factor].format(word) for word in found] for factor, found in values.items()}
+    return {factor: [words.PROMPTS[factor].format(word) for word in values[factor]] for factor in words.FACTORS}
 
 
 def tokenised(tok: Any, texts: list[str]) -> Tensor:

@@ -1,0 +1,63 @@
+"""What can be said of a source's images without a label: do they go with their class names, are they varied, are they
+near the real ones? And what a corpus of captions says of a data set's classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vgbench import Backbone, CannotServe, Graph, Images, Option, Scores, UsageError, stages
+from vgbench.metrics.measures import MEASURES
+from vgbench_tasks.genbench.sets import BenchmarkSet
+
+NEED_TEXT, NEED_REFERENCE = "text", "reference"
+
+
+def options(*, encoder: str, n: int, n_per_class: int, images_per_class: int | None) -> tuple[Option, ...]:
+    """Return the options of the quality tasks; ``n`` and ``n_per_class`` are the defaults of the stated numbers."""
+    return (
+        Option("encoder", "str", encoder, "the fixed encoder whose features are measured"),
+        Option("n", "int", n, "images that FID, KID and the neighbourhood measures are taken of", minimum=2),
+        Option("n_per_class", "int", n_per_class, "images of each class that the Vendi score is taken of", minimum=2),
+        Option("images_per_class", "count", images_per_class, "images asked of the source for each class", axis="row"),
+    )
+
+
+def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of: BenchmarkSet) -> Scores:
+    """Measure the subject's images by an encoder's features, against the data set's test images and class names.
+
+    GenBench compares a source with the test images too (FID between external training and real test, protocols §1.5).
+    """
+    if isinstance(subject, Backbone):
+        raise CannotServe("a backbone brings no images to measure")
+    encoder = stages.encoder(g, chosen["encoder"])
+    classes = g.class_list(of.classes)
+    n = {name: chosen["n_per_class"] if measure.n == "class" else chosen["n"] for name, measure in MEASURES.items()}
+    return Scores(
+        stages.measured(
+            g,
+            stages.features(g, subject, encoder, crop=of.crop),
+            classes,
+            measures=tuple(MEASURES),
+            n=n,
+            reference=stages.features(g, of.split(g, chosen, "test").images, encoder, crop=of.crop),
+            text=stages.text_features(g, encoder, classes, g.part("prompts", of.prompts)),  # type: ignore[arg-type]
+        )
+    )
+
+
+def text_similarity(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of: BenchmarkSet) -> Scores:
+    """Score how much of a corpus of captions is about the data set's classes; the same for every source."""
+    if not chosen["corpus"]:
+        raise UsageError("mts needs a corpus of captions", hint="mts:/path/to/captions.parquet, with a column caption")
+    classes = g.class_list(of.classes)
+    return Scores(
+        stages.mean_text_similarity(
+            g,
+            g.part("encoder", chosen["encoder"]),
+            classes,
+            prompts=g.part("prompts", of.prompts),
+            captions=g.path(chosen["corpus"]),
+        )
+    )
