@@ -1,0 +1,198 @@
+"""GenBench's protocol: what its cells share, what they read, and that they come out as an independent reading does."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tests.conftest import Answer
+
+from vgbench import stages
+from vgbench.locate import Locator
+from vgbench.planning import Asked, Plan, make_plan
+from vgbench.registry import Registry
+from vgbench.store import Store
+from vgbench_tasks.genbench.sets import GENBENCH
+from vgbench_tasks.genbench.twin import TOYBOX
+
+ENCODES = ("vgbench.encode", "vgbench.encode_text")
+
+
+def planned(home: Path, sources: list[str], tasks: list[str], **options: object) -> Plan:
+    listed = {name: value if isinstance(value, list) else [value] for name, value in options.items()}
+    return make_plan(Asked(sources, tasks, listed), Registry(), Store(home), Locator())
+
+
+def steps(plan: Plan) -> Counter[str]:
+    return Counter(node.node.step.id for node in plan.nodes.values())
+
+
+# ── What the suite holds ─────────────────────────────────────────────────────────────────────────
+
+
+def test_the_22_sets_have_2548_classes() -> None:
+    assert len(GENBENCH) == 22
+    assert sum(of.n_classes for of in GENBENCH.values()) == 2_548  # abstract
+    registry = Registry()
+    for of in (*GENBENCH.values(), *TOYBOX.values()):
+        assert len(registry.class_list(of.classes)) == of.n_classes, of.name
+
+
+def test_each_set_has_the_metric_that_the_released_code_reports() -> None:
+    """multi_task_configs.py and the data sets' yaml files, TEST.METRIC (protocols §1.1)."""
+    balanced = {"caltech-101", "oxford-iiit-pets", "oxford-flower-102", "fgvc-aircraft-2013b-variants102"}
+    for name, of in GENBENCH.items():
+        wanted = "mean_per_class" if name in balanced else "top1"
+        wanted = {"voc-2007-classification": "map_11point", "hateful-memes": "roc_auc"}.get(name, wanted)
+        assert of.metric == wanted, name
+        spec = Registry().tasks.get(f"genbench/{name}").spec
+        assert spec.metrics[0].id == wanted
+    assert [name for name, of in GENBENCH.items() if of.crop == "squash"] == ["kitti-distance"]
+
+
+def test_groups_share_the_sets_out() -> None:
+    suites = {offer.spec.name: offer.spec.tasks for offer in Registry().suites}
+    groups = [suites[f"genbench22/{group}"] for group in ("common", "fine-grained", "rare")]
+    assert sorted(task for group in groups for task in group) == sorted(suites["genbench22"])
+    assert len(suites["genbench22"]) == 3 * 22
+    # the one check that the paper allows: six Common sets of 1,629 classes, 500 images each, cost 9,774 USD (§1.2)
+    assert sum(of.n_classes for of in GENBENCH.values() if of.group == "common") == 1_629
+
+
+# ── What cells share ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_features_are_extracted_once_for_all_readouts_probes_and_measures(home: Path) -> None:
+    tasks = ["toybox/genbench/stars", "toybox/genbench/stars/quality"]
+    readouts = ["zeroshot", "cler", "cler+text", "knn", "linear-probe"]
+    probes = ["logreg-text", "logreg-path", "elevater-reference"]
+    plan = planned(home, ["toybox", "original"], tasks, readout=readouts, probe=probes)
+    assert steps(plan)["vgbench.encode"] == 3  # the test images, and each source's
+    assert steps(plan)["vgbench.encode_text"] == 1
+
+
+def test_zero_shot_depends_on_no_source(home: Path) -> None:
+    plan = planned(home, ["toybox", "original"], ["toybox/genbench/stars:zeroshot"])
+    assert len({cell.score for cell in plan.cells}) == 1 and len({cell.digest for cell in plan.cells}) == 2
+    assert all(cell.images is None and not cell.controls for cell in plan.cells)
+    assert steps(plan)["vgbench.draw_scenes"] == 0
+
+
+def test_probes_readouts_and_encoders_never_share_a_column(home: Path) -> None:
+    options: dict[str, Any] = {"readout": ["cler", "knn", "linear-probe"], "probe": ["logreg-path", "trex-sklearn"]}
+    plan = planned(home, ["toybox"], ["toybox/genbench/stars"], val=["source", "real"], **options)
+    by_column = {cell.column: cell for cell in plan.cells}
+    assert len(by_column) == 2 + 4  # cler and knn have no strength to choose and no probe to name
+    assert sum(any(n.step.id == "vgbench.label" for n in c.score.walk()) for c in by_column.values() if c.score) == 2
+
+
+def test_validation_on_real_images_is_marked(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    task = "toybox/genbench/stars:readout=linear-probe,probe=logreg-path,n_test=4,val="
+    answer = vgbench(
+        *("run", "--source", "toybox", "--tasks", task + "real", task + "source", "--images-per-class", "8", "-o", "run")
+    )
+    assert answer.code == 0, answer.err
+    assert "learns from real labels beside the source's images: toybox/genbench/stars:val=real" in answer.out
+    cells = [json.loads(path.read_text())["task"] for path in (tmp_path / "run" / "cells").glob("*/result.json")]
+    assert {cell["options"]["val"]: cell["uses_real_labels"] for cell in cells} == {"real": True, "source": False}
+
+
+# ── A run ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two sources on two sets, and its home beside it."""
+    import os
+    import subprocess
+    import sys
+
+    folder = tmp_path_factory.mktemp("genbench")
+    environment = {**os.environ, "VGBENCH_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "vgbench.cli", "run", "--source", "toybox", "--source", "original", "--tasks"]
+    command += [f"toybox/genbench/{name}:readout={how}" for name in ("stars", "tools") for how in READOUTS]
+    command += ["--images-per-class", "20", "-o", "run"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=280)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+READOUTS = ("zeroshot", "cler", "linear-probe")
+
+
+def test_cler_and_zero_shot_are_what_their_definitions_say(finished: Path) -> None:
+    """Read features from the store, and compute both from the definitions (protocols §1.5), by other code."""
+    plan = planned(finished / "home", ["toybox"], ["toybox/genbench/stars:cler"], images_per_class=20)
+    (cell,) = plan.cells
+    store = Store(finished / "home")
+    assert cell.score is not None and store.has_cell(cell.digest)
+    nodes = {n.step.id: n for n in cell.score.walk() if n.step.id not in ENCODES}
+    encoded = dict(nodes["vgbench.probe"].inputs)
+    train, test = (np.load(store.use(_node(encoded[name]).digest) / "features.npy") for name in ("train", "test"))
+    rows = pq.read_table(store.use(_node(encoded["train"]).digest) / "rows.parquet")
+    labels = rows["label"].to_numpy()
+    unit_train = train / np.linalg.norm(train, axis=1, keepdims=True)
+    centres = np.stack([unit_train[labels == k].mean(axis=0) for k in range(6)])
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    answers = (test @ centres.T).argmax(axis=1)
+    table = pq.read_table(store.use(nodes["vgbench.probe"].digest) / "predictions.parquet")
+    class_ids = Registry().class_list("toybox-stars").ids
+    assert table["prediction"].to_pylist() == [class_ids[k] for k in answers]
+
+
+def _node(given: Any) -> Any:
+    return getattr(given, "node", given)
+
+
+def test_adding_a_task_to_a_finished_run_extracts_nothing_again(finished: Path) -> None:
+    tasks = [f"toybox/genbench/{name}" for name in ("stars", "tools")]
+    plan = planned(finished / "home", ["toybox", "original"], tasks, images_per_class=20, readout=["knn", "cler+text"])
+    assert len(plan.cells) == 8 and all(cell.state == "make" for cell in plan.cells)
+    missing = {node.node.step.id for node in plan.nodes.values() if node.missing}
+    assert missing == {"vgbench.probe", "vgbench.score"}
+
+
+def test_what_was_learned_beats_the_control_and_original_beats_chance(finished: Path) -> None:
+    cells = [json.loads(path.read_text()) for path in (finished / "run" / "cells").glob("*/result.json")]
+    assert len(cells) == 12 and {cell["status"] for cell in cells} == {"ok"}
+    for cell in cells:
+        if cell["task"]["options"]["readout"] == "zeroshot":
+            assert cell["counts"] is None and not cell["controls"]
+            continue
+        (control,) = cell["controls"]
+        assert control["at_chance"] and control["above_all"], (cell["source"]["name"], cell["task"])
+
+
+# ── Errors ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_source_that_lacks_a_class_gets_no_score(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    made = vgbench(
+        *("generate", "--source", "toybox:micro_batch=4", "--classes", "toybox-stars/star-4,star-6,star-7,star-8,star-9"),
+        *("--images-per-class", "4", "--format", "folder", "-o", str(tmp_path / "mine")),
+    )
+    assert made.code == 0, made.err
+    run = ("run", "--source", f"folder:{tmp_path / 'mine'}", "--tasks", "toybox/genbench/stars", "--images-per-class", "4")
+    answer = vgbench(*run, "--json")
+    assert answer.code in (1, 3), answer.err
+    assert "star-10" in answer.out + answer.err and "Traceback" not in answer.err
+    assert all(not cell["metrics"] for cell in answer.json["cells"])
+
+
+def test_a_backbone_without_class_names_is_refused_where_they_are_read(home: Path) -> None:
+    with pytest.raises(Exception, match="reads text features"):
+        planned(home, ["random-init"], ["toybox/genbench/stars:zeroshot"])
+    plan = planned(home, ["random-init"], ["toybox/genbench/stars:cler"])
+    assert steps(plan)["vgbench.represent"] == 2
+
+
+def test_real_sets_are_blocked_until_they_and_the_encoder_are_here(home: Path) -> None:
+    plan = planned(home, ["original"], ["genbench22"])
+    assert len(plan.cells) == 66 and {cell.state for cell in plan.cells} == {"blocked"}
+    assert stages.PERMUTATIONS == 20
