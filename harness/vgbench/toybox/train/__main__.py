@@ -17,12 +17,13 @@ def main(arguments: list[str] | None = None) -> int:
     models = parser.add_subparsers(dest="model", required=True)
     clip = models.add_parser("clip", help="the Toybox CLIP, in open_clip's format")
     clip.add_argument("-o", "--out", type=Path, default=Path(__file__).parents[1] / "clip", help="where to write it")
+    clip.add_argument("--start", type=Path, help="go on from the weights in this folder")
     for field in fields(Recipe):
         kind = float if isinstance(field.default, float) else int
         clip.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
     args = parser.parse_args(arguments)
     recipe = Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
-    sys.stdout.write(json.dumps(train(args.out, recipe), indent=1) + "\n")
+    sys.stdout.write(json.dumps(train(args.out, recipe, start=args.start), indent=1) + "\n")
     return 0
 
 
