@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 from vgbench.errors import UnknownName, UsageError
+from vgbench.metrics.measures import MEASURES
 from vgbench.types import (
     Backbone,
     ClassList,
@@ -17,6 +18,7 @@ from vgbench.types import (
     Input,
     Node,
     Part,
+    Place,
     Rate,
     Scores,
     StepRef,
@@ -44,6 +46,19 @@ PRETRAIN = StepRef(
 )
 PREDICT = StepRef("vgbench.predict", "2", "vgbench.steps.predict:predict", gpu=True, rate=Rate(2_700, 72), needs=TORCH)
 CATEGORISE = StepRef("vgbench.categorise", "1", "vgbench.steps.categorise:categorise", rate=Rate(620_000, 15))
+MEASURE = StepRef("vgbench.measure", "1", "vgbench.steps.measure:measure", rate=Rate(2_000, 40))
+ENCODE_PROMPTS = StepRef(
+    "vgbench.encode_prompts", "1", "vgbench.steps.captions:encode_prompts", gpu=True, rate=Rate(100, 2_100), needs=TORCH
+)
+ENCODE_CAPTIONS = StepRef(
+    "vgbench.encode_captions",
+    "1",
+    "vgbench.steps.captions:encode_captions",
+    gpu=True,
+    rate=Rate(100, 2_100),
+    needs=TORCH,
+)
+MTS = StepRef("vgbench.mts", "1", "vgbench.steps.similarity:mts", rate=Rate(10_000))
 SCORE = StepRef("vgbench.score", "3", "vgbench.steps.score:score", rate=Rate(43_000, 75))
 
 
@@ -296,3 +311,54 @@ def score(g: Graph, predictions: Node, labels: Node, *, scorer: Part, random_ini
     if random_init is not None:
         inputs["random_init"] = random_init
     return g.node(SCORE, inputs=inputs, params={"scorer": scorer})
+
+
+def measured(
+    g: Graph,
+    images: Node,
+    classes: ClassList,
+    *,
+    measures: Sequence[str],
+    n: Mapping[str, int],
+    reference: Node | None = None,
+    text: Node | None = None,
+    k: int = 5,
+    fid_on: Literal["unit", "raw"] = "unit",
+) -> Node:
+    """Measure an image set's features: ``measures`` of ``vgbench.metrics.measures``, the first the main metric.
+
+    ``n``: the number of images that each of fid, kid, precision, recall, density and coverage (of the set) and vendi
+    (of each class) is taken of. ``reference``: features of real images; ``text``: (C, D), of the class names. k = 5:
+    Naeem et al. 2020, §5.2, for density and coverage; Kynkäänniemi et al. 2019 take 3. ``fid_on``: GenBench takes the
+    FID of CLIP features at length 1 (its code), Inception features are taken as they are.
+    """
+    inputs: dict[str, Input] = {"images": images}
+    params: dict[str, Any] = {"class_ids": list(classes.ids), "measures": list(measures)}
+    read = {name for measure in measures for name in MEASURES[measure].reads}
+    for name, node in (("reference", reference), ("text", text)):
+        if name in read:
+            if node is None:
+                raise UsageError(f"{', '.join(measures)}: the features `{name}` are read, and there are none here")
+            inputs[name] = node
+    params["n"] = {measure: n[measure] for measure in measures if MEASURES[measure].n != "all"}
+    if "fid" in measures:
+        params["fid_on"] = fid_on
+    if {"precision", "recall", "density", "coverage"} & set(measures):
+        params["k"] = k
+    return g.node(MEASURE, inputs=inputs, params=params)
+
+
+def mean_text_similarity(
+    g: Graph, encoder: Part, classes: ClassList, *, prompts: Part, captions: Place, k: int = 500, top: int = 10
+) -> Node:
+    """Score how much of a corpus of captions is about the classes, by an encoder's text tower.
+
+    k captions for each prompt, the ``top`` images of each class: 500 and 10 in GenBench (protocols.md §1.7).
+    """
+    network = {"encoder": encoder, "weights": g.weights(encoder.values["weights"]), "batch": 64, "threads": 1}
+    names = [entry.name for entry in classes.classes]
+    inputs: dict[str, Input] = {
+        "prompts": g.node(ENCODE_PROMPTS, params={**network, "names": names, "templates": prompts}),
+        "captions": g.node(ENCODE_CAPTIONS, params={**network, "captions": captions}),
+    }
+    return g.node(MTS, inputs=inputs, params={"class_ids": list(classes.ids), "k": k, "top": top})

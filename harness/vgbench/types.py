@@ -476,8 +476,10 @@ class TaskSpec:
     """A task: what images it asks for, and the graph from an image set (or a backbone) to one score node.
 
     ``scorer`` ("module:function") turns predictions and labels into ``Scored``, in numpy; ``run``, ``score`` and
-    ``verify`` share it. The first of ``metrics`` is the main one. ``predictions_table`` and ``labels_table`` say how a
-    user's own tables are read, where ``prediction`` and ``class_id`` are not what the scorer reads.
+    ``verify`` share it; None where images are measured and there is nothing to predict. ``scorer_options`` are what
+    its part's values are in every run of the task. The first of ``metrics`` is the main one. ``predictions_table`` and
+    ``labels_table`` say how a user's own tables are read, where ``prediction`` and ``class_id`` are not what the
+    scorer reads.
     """
 
     name: str
@@ -486,7 +488,7 @@ class TaskSpec:
     request: Callable[[Graph, Mapping[str, Any]], DataRequest]
     graph: Callable[[Graph, Images | Backbone, Mapping[str, Any]], Scores]
     metrics: tuple[Metric, ...]
-    scorer: str
+    scorer: str | None
     labels: tuple[str, str] | None = None
     primary: str | None = None
     options: tuple[Option, ...] = ()
@@ -496,6 +498,7 @@ class TaskSpec:
     citation: str = ""
     predictions_table: UserTable | None = None
     labels_table: UserTable | None = None
+    scorer_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +20,21 @@ if TYPE_CHECKING:
     from vgbench.types import Columns, Scorer, TaskSpec
 
 
+HINTS = {
+    "scores": "scores: a list for each sample, a number for each class in the order of its list (a CSV: as JSON)",
+    "class_ids": "class_ids: all classes of each sample, a list, or in a CSV a|b",
+}
+
+
 def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser = commands.add_parser("score", help="score predictions made elsewhere against a task's labels")
     parser.add_argument("task", metavar="TASK", help="NAME[:OPT=VALUE,…]")
     parser.add_argument(
-        "predictions", metavar="PREDICTIONS", help=".csv[.gz] or .parquet: sample_id, prediction[, scores]"
+        "predictions", metavar="PREDICTIONS", help=".csv[.gz] or .parquet: sample_id, prediction and/or scores"
     )
-    parser.add_argument("--labels", metavar="FILE", help="the same: sample_id, class_id (or label, a position)")
+    parser.add_argument(
+        "--labels", metavar="FILE", help="the same: sample_id, class_id (or label, a position; several: class_ids)"
+    )
     parser.add_argument("--per-class", action="store_true", help="every class's value")
     parser.add_argument("--json", action="store_true", help="the same as JSON (schema score)")
     parser.set_defaults(call=call)
@@ -38,6 +47,11 @@ def call(args: argparse.Namespace, context: Context) -> int:
         raise UsageError(f"{args.task} is a suite", hint=f"score one of its tasks: {names}")
     (task,) = chosen
     spec = task.spec
+    if spec.scorer is None:
+        raise UsageError(
+            f"task {spec.name!r} measures images: there are no predictions to score",
+            hint=f"vgbench run --source SOURCE --tasks {spec.name}",
+        )
     if args.labels is None and spec.labels is None and spec.labels_table is None:
         raise UsageError(f"task {spec.name!r} declares no labels", hint="give them: --labels FILE")
     class_ids = _class_ids(spec, context)
@@ -48,11 +62,14 @@ def call(args: argparse.Namespace, context: Context) -> int:
         predictions = usual(path, "prediction", class_ids)
     labels, named = _labels(task, args, class_ids, context)
     refuse_other_samples(predictions["sample_id"], labels["sample_id"], named)
-    if class_ids is None and spec.predictions_table is None and "class_id" in labels:
+    if class_ids is None and "prediction" in predictions and spec.predictions_table is None and "class_id" in labels:
         refuse_unknown(predictions["prediction"], sorted(set(labels["class_id"])), args.predictions)
     known = class_ids if class_ids is not None else set(labels.get("class_id", ()))
     n_classes = len(known) or None
-    answer = _score(task, predictions, labels, args.predictions, named, n_classes=n_classes, per_class=args.per_class)
+    options = {**spec.scorer_options, **task.options, "n_classes": n_classes}
+    if class_ids is not None:
+        options["class_ids"] = class_ids
+    answer = _score(task, predictions, labels, args.predictions, named, options=options, per_class=args.per_class)
     if args.json:
         write_json(answer.model_dump(mode="json", by_alias=True))
     else:
@@ -67,25 +84,28 @@ def _score(
     path: str,
     named: str,
     *,
-    n_classes: int | None,
+    options: Mapping[str, Any],
     per_class: bool,
 ) -> ScoreAnswer:
-    """Score aligned tables; the scorer's options are the task's, and the number of its classes."""
+    """Score aligned tables."""
     from dataclasses import asdict
 
     from vgbench.commands.answers import ClassValue, ScoreAnswer
     from vgbench.results import metric_values
     from vgbench.steps.score import aligned
 
+    assert task.spec.scorer is not None
     scorer: Scorer = pkgutil.resolve_name(task.spec.scorer)
     try:
-        scored = scorer(*aligned(predictions, labels), {**task.options, "n_classes": n_classes})
+        scored = scorer(*aligned(predictions, labels), options)
     except KeyError as error:
         raise UsageError(
             f"the scorer of {task.spec.name} needs the column {error}, which neither table has",
-            hint="a task names such columns by predictions_table and labels_table",
+            hint=HINTS.get(str(error.args[0]), "a task names such columns by predictions_table and labels_table"),
         ) from error
-    declared = {metric.id: metric.of(n_classes) for metric in task.spec.metrics}
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
+    declared = {metric.id: metric.of(options["n_classes"]) for metric in task.spec.metrics}
     classes = [ClassValue(class_id=c, n=n, value=value) for c, n, value in scored.per_class]
     return ScoreAnswer(
         task=task.spec.name,

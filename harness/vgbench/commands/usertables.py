@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from vgbench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from vgbench.types import Columns, UserTable
 
@@ -28,14 +30,29 @@ SHOWN = 3  # names given of each mistake
 def usual(path: Path, wanted: str, class_ids: Sequence[str] | None) -> Columns:
     """Read ``sample_id`` and ``wanted`` as arrays of text; refuse what is not a class id for each sample once.
 
-    Labels keep their further columns, as texts: what a scorer reads besides the class.
+    Predictions keep their ``scores`` (N, C) float64; where they have nothing else, the prediction is the class of the
+    highest. Labels may be ``class_ids``, several for each sample; the first is its ``class_id``. They keep their
+    further columns, as texts: what a scorer reads besides the class.
     """
     import numpy as np
 
     table = read(path)
+    more: dict[str, Any] = {}
     columns = {name: table[name].to_pylist() for name in ("sample_id", wanted, "label") if name in table.column_names}
     if wanted == "class_id" and "class_id" not in columns and "label" in columns:
         columns["class_id"] = _positions(columns["label"], class_ids, path)
+    if wanted == "class_id" and "class_ids" in table.column_names and "sample_id" in columns:
+        several = _several(path, columns["sample_id"], table["class_ids"], class_ids)
+        more["class_ids"] = np.fromiter(several, object, len(several))
+        columns.setdefault("class_id", [names[0] for names in several])
+    if wanted == "prediction" and "scores" in table.column_names and "sample_id" in columns:
+        ids = [_text(v) for v in columns["sample_id"]]
+        more["scores"] = _scores(path, ids, table["scores"], None if class_ids is None else len(class_ids))
+        if wanted not in columns and class_ids is not None:
+            columns[wanted] = [class_ids[k] for k in more["scores"].argmax(axis=1)]
+        elif wanted not in columns:
+            _refuse_ids(path, ids)
+            return {"sample_id": np.asarray(ids), **more}
     for name in ("sample_id", wanted):
         if name not in columns:
             raise _no_column(path, [name], table)
@@ -47,11 +64,9 @@ def usual(path: Path, wanted: str, class_ids: Sequence[str] | None) -> Columns:
     _refuse(path, f"samples have an empty or NaN {wanted}", empty, hint=hint)
     if class_ids is not None:
         refuse_unknown(values, class_ids, path, allow_nothing=wanted == "prediction")
-    if "scores" in table.column_names and wanted == "prediction":
-        _refuse_scores(path, ids, table["scores"], None if class_ids is None else len(class_ids))
-    found = {"sample_id": np.asarray(ids), wanted: np.asarray(values)}
-    more = set(table.column_names) - {*found, "label"} if wanted == "class_id" else set()
-    return {**found, **{name: np.asarray([_text(v) for v in table[name].to_pylist()]) for name in sorted(more)}}
+    found = {"sample_id": np.asarray(ids), wanted: np.asarray(values), **more}
+    others = set(table.column_names) - {*found, "label"} if wanted == "class_id" else set()
+    return {**found, **{name: np.asarray([_text(v) for v in table[name].to_pylist()]) for name in sorted(others)}}
 
 
 def derived(path: Path, how: UserTable) -> Columns | None:
@@ -145,6 +160,21 @@ def _positions(labels: Iterable[Any], class_ids: Sequence[str] | None, path: Pat
     return [class_ids[int(label)] for label in found]
 
 
+def _several(
+    path: Path, ids: Sequence[Any], column: pa.ChunkedArray, class_ids: Sequence[str] | None
+) -> list[list[str]]:
+    """Return each sample's class ids: a list, or a text a|b."""
+    found = [
+        [_text(name) for name in (given if isinstance(given, list) else _text(given).split("|"))]
+        for given in column.to_pylist()
+    ]
+    empty = [_text(i) for i, names in zip(ids, found, strict=True) if not names or "" in names]
+    _refuse(path, "samples have no class_ids, or an empty one", empty, hint="class_ids: a list, or in a CSV a|b")
+    if class_ids is not None:
+        refuse_unknown((name for names in found for name in names), class_ids, path, allow_nothing=False)
+    return found
+
+
 def _text(value: Any) -> str:
     return "" if value is None else str(value).strip()
 
@@ -198,11 +228,11 @@ def refuse_other_samples(predicted: Iterable[str], labelled: Iterable[str], name
     )
 
 
-def _refuse_scores(path: Path, ids: Sequence[str], scores: pa.ChunkedArray, n_classes: int | None) -> None:
-    """Refuse scores that are not one finite number a class. They are checked, not used: the prediction counts."""
+def _scores(path: Path, ids: Sequence[str], scores: pa.ChunkedArray, n_classes: int | None) -> NDArray[np.float64]:
+    """Return scores (N, C); refuse what is not one finite number a class."""
     import numpy as np
 
-    wrong, broken = [], []
+    wrong, broken, rows = [], [], []
     for sample, given in zip(ids, scores, strict=True):
         try:
             text = given.as_py() if not hasattr(given, "values") else None  # a CSV's JSON list, or Arrow's own
@@ -210,10 +240,13 @@ def _refuse_scores(path: Path, ids: Sequence[str], scores: pa.ChunkedArray, n_cl
         except (AttributeError, TypeError, ValueError):
             wrong.append(sample)
             continue
-        if values.ndim != 1 or len(values) != (n_classes or len(values)):
+        n_classes = n_classes or len(values)
+        if values.shape != (n_classes,):
             wrong.append(sample)
         elif not np.isfinite(values).all():
             broken.append(sample)
+        rows.append(values)
     _refuse(path, "samples have a NaN or infinite score", broken)
     hint = f"scores: a list of {n_classes or 'its'} numbers for each sample, in a CSV a JSON list"
     _refuse(path, "samples have no such list of scores", wrong, hint=hint)
+    return np.stack(rows) if rows else np.empty((0, n_classes or 0))

@@ -170,7 +170,7 @@ def entries_exist(subject: SourceSubject | TaskSubject) -> None:
     """
     entries = {node.step.entry for node in nodes_of(subject)}
     entries |= {binding for node in nodes_of(subject) for _, binding in node.bindings if _is_entry(binding)}
-    if isinstance(subject, TaskSubject):
+    if isinstance(subject, TaskSubject) and subject.spec.scorer is not None:
         entries.add(subject.spec.scorer)
     answer = subject.bench.ask({"do": "resolve", "entries": sorted(entries)})
     require("failed" not in answer, str(answer.get("failed")))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 from vgbench.conformance.asking import N_IMAGES, build
@@ -28,6 +27,8 @@ def scorer_is_light(subject: TaskSubject) -> None:
 
     `run`, `score` and `verify` share the scorer, also where no torch is.
     """
+    if subject.spec.scorer is None:
+        raise NotApplicable("nothing is predicted")
     tables = [table for table in (subject.spec.predictions_table, subject.spec.labels_table) if table]
     entries = [subject.spec.scorer, *(table.derive for table in tables)]
     answer = subject.bench.ask_fresh({"do": "resolve", "entries": entries})
@@ -150,18 +151,21 @@ def _cli(bench: Bench, arguments: list[str]) -> dict[str, Any]:
 
 
 def _labels(subject: TaskSubject) -> dict[str, Any]:
-    """Return the test labels as columns; single-label tasks only."""
-    import numpy as np
+    """Return the test labels as columns."""
+    from vgbench.steps.score import columns_of
 
     folder = subject.bench.make(labels_of(subject))[0]
     table = read_table(folder / LABELS_FILE)
     if "class_id" not in table.column_names:
         raise NotApplicable("its labels are not one class for each sample")
-    return {name: np.asarray(table[name].to_pylist()) for name in table.column_names}
+    return columns_of(table)
 
 
 def _predictions(subject: TaskSubject) -> dict[str, list[Any]]:
-    """Return right, constant (one for each class) and random predictions of the test split, (N,) class ids each."""
+    """Return right, constant (one for each class) and random predictions of the test split, (N,) class ids each.
+
+    Of several labels the right prediction is the first.
+    """
     import numpy as np
 
     truth = _labels_of(subject)["class_id"]
@@ -177,12 +181,19 @@ def _predictions(subject: TaskSubject) -> dict[str, list[Any]]:
 
 
 def _score(subject: TaskSubject, predicted: Any) -> Scored:
+    """Score predictions, whose scores are 1 for the class predicted and 0 for the others."""
+    import numpy as np
+
     from vgbench.worker import resolve
 
+    if subject.spec.scorer is None:
+        raise NotApplicable("nothing is predicted")
     labels = _labels_of(subject)
     scorer: Scorer = resolve(subject.spec.scorer)
-    columns: Mapping[str, Any] = {"sample_id": labels["sample_id"], "prediction": predicted}
     options = subject.scores().score.param.get("scorer", {}).get("values", {})
+    columns: dict[str, Any] = {"sample_id": labels["sample_id"], "prediction": predicted}
+    if "class_ids" in options:
+        columns["scores"] = (np.asarray(predicted)[:, None] == np.asarray(options["class_ids"])).astype(np.float32)
     try:
         return scorer(columns, labels, options)
     except KeyError as error:

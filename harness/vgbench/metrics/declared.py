@@ -1,4 +1,4 @@
-"""What the bias scorers report, for a task's ``metrics``. No numpy: tasks are declared on the path of every command.
+"""What scorers report besides accuracy, for a task's ``metrics``. No numpy: tasks are declared on every command's path.
 
 The chance level of an accuracy: "1/C" where answers are the classes that the source is asked for, a number where they
 are others, None where it is not simple (the top class of 1,000, mapped to ten).
@@ -60,3 +60,14 @@ def flip_metrics() -> tuple[Metric, ...]:
     """Return what ``flips`` reports."""
     found = (Metric(f"flip_{factor}", higher_is_better=False) for factor in CHANGED_FACTORS)
     return (Metric("top1", chance="1/C"), *found)
+
+
+def ranking_metrics(*, several_labels: bool) -> tuple[Metric, ...]:
+    """Return what ``multilabel:eleven_point_map`` or ``ranking:roc_auc`` reports.
+
+    A guess's average precision depends on how frequent each class is, and on the highest precision it meets by luck:
+    no chance level is declared for it, and controls are judged by the area under the curve, whose chance is 1/2.
+    """
+    if several_labels:
+        return (Metric("eleven_point_map"), Metric("mean_auc", chance=0.5))
+    return (Metric("roc_auc", chance=0.5),)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from vgbench.images import LABELS_FILE, read_table, write_table
 from vgbench.metrics.classify import MEAN_PER_CLASS
+from vgbench.metrics.multilabel import MEAN_AUC
 from vgbench.steps.probe import PREDICTIONS_FILE
 from vgbench.types import Columns, Made, Scored, Step
 
 METRICS_FILE = "metrics.json"
 PER_CLASS_FILE = "per_class.parquet"
 ITEMS_FILE = "items.parquet"
+JUDGED = (MEAN_PER_CLASS, MEAN_AUC)  # what ignores the images reads exactly chance there, however uneven the classes
 TOLERANCE = 1e-9  # between the mean over items and the main metric: float64 sums, no more
 
 
@@ -28,8 +30,12 @@ def score(step: Step) -> Made:
     ``items.parquet`` (sample_id, value) pairs results item by item without labels.
 
     Predictions and labels must name the same samples, each once. Predictions with a ``permutation`` column are a
-    control: each permutation is scored by itself, and only one metric is kept: mean per-class accuracy where the
-    scorer has it, since whatever ignores the images reads exactly 1/C there, however uneven the classes are.
+    control: each permutation is scored by itself, without intervals, and only one metric is kept: mean per-class
+    accuracy (multi-label: the mean area under the ROC curve) where the scorer has it, since whatever ignores the
+    images reads exactly 1/C (1/2) there, however uneven the classes are; otherwise the main metric.
+    Predictions with an ``epoch`` column are those of a probe that reports its best epoch on the test set: each epoch is
+    scored, the best by the main metric is what is written, without intervals, since none holds for a best of many;
+    ``metrics.json`` lists every epoch's value as ``epochs``.
     The scorer's options are the values of its part; ``random_init`` among the inputs, the predictions of the untrained
     network, becomes the option of that name.
     """
@@ -40,16 +46,21 @@ def score(step: Step) -> Made:
     if "permutation" in table.column_names:
         permutation = table["permutation"].to_numpy()
         groups = [table.filter(pa.array(permutation == k)) for k in range(int(permutation.max()) + 1)]
+        options["resamples"] = 0
         scores = [{v.metric: v.value for v in scorer(*aligned(columns_of(g), labels), options).metrics} for g in groups]
-        metric = MEAN_PER_CLASS if MEAN_PER_CLASS in scores[0] else next(iter(scores[0]))
+        metric = next((name for name in JUDGED if name in scores[0]), next(iter(scores[0])))
         _write(step, {"metric": metric, "permutations": [values[metric] for values in scores]})
         return Made(len(groups))
+    more: dict[str, Any] = {}
+    if "epoch" in table.column_names:
+        table, more["epochs"] = _best_epoch(table, lambda found: scorer(*aligned(columns_of(found), labels), options))
     predictions, truth = aligned(columns_of(table), labels)
     if "random_init" in step.inputs:
         untrained = columns_of(read_table(step.inputs["random_init"].path / PREDICTIONS_FILE))
         options["random_init"], _ = aligned(untrained, labels)
     scored: Scored = scorer(predictions, truth, options)
-    _write(step, {"metrics": [asdict(value) for value in scored.metrics]})
+    values = [replace(value, ci=None) for value in scored.metrics] if more else scored.metrics
+    _write(step, {"metrics": [asdict(value) for value in values], **more})
     write_table(step.out / PREDICTIONS_FILE, table.take(np.argsort(table["sample_id"].to_numpy(), kind="stable")))
     per_class = {
         "class_id": [row[0] for row in scored.per_class],
@@ -61,6 +72,15 @@ def score(step: Step) -> Made:
     if items is not None:
         write_table(step.out / ITEMS_FILE, pa.table({"sample_id": truth["sample_id"].tolist(), "value": items}))
     return Made(len(truth["sample_id"]))
+
+
+def _best_epoch(table: pa.Table, scored: Callable[[pa.Table], Scored]) -> tuple[pa.Table, list[float | None]]:
+    """Return the rows of the epoch whose main metric is highest, the first of equals, and every epoch's value."""
+    epoch = table["epoch"].to_numpy()
+    epochs = [table.filter(pa.array(epoch == k)) for k in range(int(epoch.max()) + 1)]
+    values = [scored(rows).metrics[0].value for rows in epochs]
+    best = max(range(len(epochs)), key=lambda k: -1.0 if (value := values[k]) is None else value)
+    return epochs[best], values
 
 
 def item_values(scored: Scored, n: int) -> NDArray[np.float64] | None:
@@ -75,8 +95,28 @@ def item_values(scored: Scored, n: int) -> NDArray[np.float64] | None:
 
 
 def columns_of(table: pa.Table) -> dict[str, Any]:
-    """Return a table's plain columns as numpy arrays."""
-    return {name: np.asarray(table[name].to_pylist()) for name in table.column_names if name != "scores"}
+    """Return a table's columns as numpy arrays (N,); ``scores`` as (N, C) float32, other lists as arrays of lists.
+
+    Raises ``ValueError`` for scores that are not of one length.
+    """
+    found: dict[str, Any] = {}
+    for name in table.column_names:
+        if name == "scores":
+            found[name] = _matrix(table[name])
+        elif pa.types.is_list(table[name].type):
+            found[name] = np.fromiter(table[name].to_pylist(), object, table.num_rows)
+        else:
+            found[name] = np.asarray(table[name].to_pylist())
+    return found
+
+
+def _matrix(column: pa.ChunkedArray) -> NDArray[np.float32]:
+    """Return a list column as (N, C) float32 without a Python object for each number."""
+    lists = column.combine_chunks()
+    lengths = set(np.unique(np.diff(lists.offsets.to_numpy())).tolist())
+    if len(lengths) > 1 or lists.null_count:
+        raise ValueError(f"scores of {sorted(lengths)} numbers: each sample needs one for each class")
+    return np.asarray(lists.flatten(), np.float32).reshape(len(lists), -1)
 
 
 def aligned(predictions: Mapping[str, Any], labels: Mapping[str, Any]) -> tuple[Columns, Columns]:
