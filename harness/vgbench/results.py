@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from vgbench.errors import CorruptArtifact
+from vgbench.metrics.declared import BEST_TEST_EPOCH, best_test_epoch
 from vgbench.stats import is_above_all, is_at_chance
 from vgbench.store import OBSERVED, RECORD, Store, write_file
 from vgbench.types import AXES, Axis, Metric, canonical_json
@@ -367,7 +368,11 @@ def dump(record: Record) -> str:
 
 
 def metric_values(found: list[Mapping[str, Any]], declared: Mapping[str, Metric]) -> list[MetricValue]:
-    """Join a score node's ``metrics.json`` with the task's declarations; refuse a value outside its bounds."""
+    """Join a score node's ``metrics.json`` with the task's declarations; refuse a value outside its bounds.
+
+    ``best_test_epoch`` is the score step's own, of the task's main metric.
+    """
+    declared = {**declared, BEST_TEST_EPOCH: best_test_epoch(next(iter(declared.values())))}
     values = []
     for i, item in enumerate(found):
         metric = declared.get(item["metric"])

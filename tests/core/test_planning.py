@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -133,3 +134,17 @@ def test_wrong_names_are_refused_with_the_nearest_right_one(
     assert what in error.value.what and error.value.exit_code == 2
     assert hint is None or hint in (error.value.hint or "")
     assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("probe", "library", "extra"),
+    [("trex-sklearn", "optuna", "trex"), ("trex-sklearnex", "sklearnex", "trex-intel")],
+)
+def test_probe_whose_library_is_not_installed_blocks_the_cell_and_says_what_to_type(
+    registry: Registry, home: Path, monkeypatch: pytest.MonkeyPatch, probe: str, library: str, extra: str
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == library else found(name))
+    blocked, plain = plan(registry, home, tasks=[f"digits:probe={probe}", "digits"]).cells
+    assert (blocked.state, plain.state) == ("blocked", "make")
+    assert f"needs {library}, not installed here" in blocked.reason and f"'vgbench[{extra}]'" in blocked.reason

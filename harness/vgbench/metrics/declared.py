@@ -6,6 +6,7 @@ are others, None where it is not simple (the top class of 1,000, mapped to ten).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from vgbench.types import Metric
@@ -13,6 +14,16 @@ from vgbench.types import Metric
 Chance: TypeAlias = float | Literal["1/C"] | None
 
 CHANCES = 3  # P_0's accuracy must be this many times chance: below it a ratio to it is noise (toybox.md)
+
+BEST_TEST_EPOCH = "best_test_epoch"
+
+
+def best_test_epoch(main: Metric) -> Metric:
+    """Return what the score step reports of a probe that is scored after every epoch: a task does not declare it.
+
+    The highest value that ``main`` takes on the test set; guessing gives more than chance there.
+    """
+    return replace(main, id=BEST_TEST_EPOCH, chance=None)
 
 
 def texture_metrics(n_classes: int, *, gap: bool = False) -> tuple[Metric, ...]:

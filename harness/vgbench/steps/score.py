@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from vgbench.images import LABELS_FILE, read_table, write_table
 from vgbench.metrics.classify import MEAN_PER_CLASS
+from vgbench.metrics.declared import BEST_TEST_EPOCH
 from vgbench.metrics.multilabel import MEAN_AUC
 from vgbench.steps.probe import PREDICTIONS_FILE
-from vgbench.types import Columns, Made, Scored, Step
+from vgbench.types import Columns, Made, Scored, Step, Value
 
 METRICS_FILE = "metrics.json"
 PER_CLASS_FILE = "per_class.parquet"
@@ -33,9 +34,10 @@ def score(step: Step) -> Made:
     control: each permutation is scored by itself, without intervals, and only one metric is kept: mean per-class
     accuracy (multi-label: the mean area under the ROC curve) where the scorer has it, since whatever ignores the
     images reads exactly 1/C (1/2) there, however uneven the classes are; otherwise the main metric.
-    Predictions with an ``epoch`` column are those of a probe that reports its best epoch on the test set: each epoch is
-    scored, the best by the main metric is what is written, without intervals, since none holds for a best of many;
-    ``metrics.json`` lists every epoch's value as ``epochs``.
+    Predictions with an ``epoch`` column are those of a protocol that reports its best epoch on the test set. The main
+    metric is then ``best_test_epoch``, the scorer's main metric at the epoch where it is highest (the first of equals),
+    without an interval, since none holds for the best of many looks; per class and per item that epoch too. The last
+    epoch's own metrics stand beside it; ``epochs`` has every epoch's value; the predictions kept are those of the two.
     The scorer's options are the values of its part; ``random_init`` among the inputs, the predictions of the untrained
     network, becomes the option of that name.
     """
@@ -51,16 +53,20 @@ def score(step: Step) -> Made:
         metric = next((name for name in JUDGED if name in scores[0]), next(iter(scores[0])))
         _write(step, {"metric": metric, "permutations": [values[metric] for values in scores]})
         return Made(len(groups))
-    more: dict[str, Any] = {}
-    if "epoch" in table.column_names:
-        table, more["epochs"] = _best_epoch(table, lambda found: scorer(*aligned(columns_of(found), labels), options))
-    predictions, truth = aligned(columns_of(table), labels)
     if "random_init" in step.inputs:
         untrained = columns_of(read_table(step.inputs["random_init"].path / PREDICTIONS_FILE))
         options["random_init"], _ = aligned(untrained, labels)
-    scored: Scored = scorer(predictions, truth, options)
-    values = [replace(value, ci=None) for value in scored.metrics] if more else scored.metrics
-    _write(step, {"metrics": [asdict(value) for value in values], **more})
+
+    def scored_of(rows: pa.Table, options: Mapping[str, Any]) -> Scored:
+        scored: Scored = scorer(*aligned(columns_of(rows), labels), options)
+        return scored
+
+    found: dict[str, Any] = {}
+    if "epoch" in table.column_names:
+        scored, table, found["epochs"] = _best_epoch(table, scored_of, options)
+    else:
+        scored = scored_of(table, options)
+    _write(step, {"metrics": [asdict(value) for value in scored.metrics], **found})
     write_table(step.out / PREDICTIONS_FILE, table.take(np.argsort(table["sample_id"].to_numpy(), kind="stable")))
     per_class = {
         "class_id": [row[0] for row in scored.per_class],
@@ -68,19 +74,27 @@ def score(step: Step) -> Made:
         "value": pa.array([row[2] for row in scored.per_class], pa.float64()),
     }
     write_table(step.out / PER_CLASS_FILE, pa.table(per_class))
-    items = item_values(scored, len(truth["sample_id"]))
+    sample_ids = np.sort(labels["sample_id"])
+    items = item_values(scored, len(sample_ids))
     if items is not None:
-        write_table(step.out / ITEMS_FILE, pa.table({"sample_id": truth["sample_id"].tolist(), "value": items}))
-    return Made(len(truth["sample_id"]))
+        write_table(step.out / ITEMS_FILE, pa.table({"sample_id": sample_ids.tolist(), "value": items}))
+    return Made(len(sample_ids))
 
 
-def _best_epoch(table: pa.Table, scored: Callable[[pa.Table], Scored]) -> tuple[pa.Table, list[float | None]]:
-    """Return the rows of the epoch whose main metric is highest, the first of equals, and every epoch's value."""
+def _best_epoch(
+    table: pa.Table, scored_of: Callable[[pa.Table, Mapping[str, Any]], Scored], options: Mapping[str, Any]
+) -> tuple[Scored, pa.Table, list[float | None]]:
+    """Return the best epoch's score beside the last one's metrics, the rows of the two, and every epoch's value."""
     epoch = table["epoch"].to_numpy()
-    epochs = [table.filter(pa.array(epoch == k)) for k in range(int(epoch.max()) + 1)]
-    values = [scored(rows).metrics[0].value for rows in epochs]
-    best = max(range(len(epochs)), key=lambda k: -1.0 if (value := values[k]) is None else value)
-    return epochs[best], values
+    last = int(epoch.max())
+    rows = [table.filter(pa.array(epoch == k)) for k in range(last + 1)]
+    scores = [scored_of(some, {**options, "resamples": 0}) for some in rows]
+    values = [scored.metrics[0].value for scored in scores]
+    best = max(range(last + 1), key=lambda k: float("-inf") if (value := values[k]) is None else value)
+    main = scores[best].metrics[0]
+    named = Value(BEST_TEST_EPOCH, main.value, main.n, reason=main.reason)
+    metrics = (named, *scored_of(rows[-1], options).metrics)
+    return replace(scores[best], metrics=metrics), table.filter(pa.array(np.isin(epoch, [best, last]))), values
 
 
 def item_values(scored: Scored, n: int) -> NDArray[np.float64] | None:

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+
 from vgbench.metrics.multilabel import Ranked
 from vgbench.metrics.ranking import area
-
 from vgbench.steps.predict import torch_settings
 from vgbench.steps.probe import Features, Labels, Lesson, Noted
 from vgbench_tasks.probes.holdout import Holdout
@@ -117,8 +117,8 @@ def metric(name: str, scores: NDArray[np.float32], labels: Labels) -> float:
         return 0.0
     if labels.ndim == 2:
         once = np.ones((1, len(labels)), np.int64)
-        each = [Ranked.of(s, y).average_precision(once, "one")[0] for s, y in zip(scores.T, labels.T, strict=True)]
-        return float(np.nanmean(each)) if labels.any() else 0.0
+        shown = [(s, y) for s, y in zip(scores.T, labels.T, strict=True) if y.any()]
+        return float(np.mean([Ranked.of(s, y).average_precision(once, "one")[0] for s, y in shown]))
     if name == "roc_auc":
         return area(scores[:, 1], labels == 1)[0] if 0 < labels.sum() < len(labels) else 0.0
     right = scores.argmax(axis=1) == labels
@@ -153,7 +153,8 @@ def _epochs(
     )
     for _ in range(n_epochs):
         order = torch.randperm(len(inputs), generator=generator)
-        for rows in order.split(values["batch"]):
+        for start in range(0, len(order), values["batch"]):
+            rows = order[start : start + values["batch"]]
             if len(rows) == 1:
                 continue  # batch normalisation has no variance of one image: ELEVATER leaves it out
             optimiser.zero_grad()

@@ -28,8 +28,8 @@ def fit(lesson: Lesson, values: Mapping[str, Any]) -> Noted:
     """Search C for the highest validation top-1, then fit each label vector with it on all the source's images.
 
     ``tol``: scikit-learn stops its L-BFGS where no entry of the gradient exceeds it. Up to 1.3 that was the gradient of
-    the summed loss; since 1.4 it is that of the mean (scikit-learn #26721), and the same ``tol`` is N times as loose: it
-    is divided by N (``assumed``: t-ReX names no version, and its other stop, at a small change, has been tightened
+    the summed loss; since 1.4 it is that of the mean (scikit-learn #26721), and the same ``tol`` is N times as loose:
+    it is divided by N (``assumed``: t-ReX names no version, and its other stop, at a small change, has been tightened
     since and cannot be set). Notes the C, and how far the first fit is from the optimum at most, by our certificate.
 
     Raises ``ValueError`` for several labels, which the protocol does not know, and where no image can be held out.
