@@ -330,11 +330,11 @@ class Graph(Protocol):
 class Option:
     """A declared, typed option of a source or task. ``axis``: *row* options belong to the source's row.
 
-    Paths, also those in the text of a ``source`` or ``mixture``, enter a cell's digest by what lies there.
+    Paths, also those in the text of a ``source``, ``mixture`` or ``encoder``, enter a cell's digest by what lies there.
     """
 
     name: str
-    type: Literal["str", "int", "float", "bool", "path", "count", "source", "mixture"]
+    type: Literal["str", "int", "float", "bool", "path", "count", "source", "mixture", "encoder"]
     default: Any
     help: str
     choices: tuple[Any, ...] = ()
@@ -393,6 +393,7 @@ _ARTICLES = {
     "path": "a path",
     "count": "a whole number of at least 1, or 'all'",
     "source": "a source, NAME[:OPT=VALUE,…]",
+    "encoder": "an encoder, NAME or PART:[ARCH@]PATH",
     "mixture": "a mixture, W*(SOURCE)+W*(SOURCE)…",
 }
 
