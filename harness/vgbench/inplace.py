@@ -39,7 +39,10 @@ def local(place: str) -> str:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise ValueError(f"{place} needs the Hub's client: pip install 'vgbench[hf]'") from error
-    return str(snapshot_download(**_wanted(place)))
+    name, _, commit = place.removeprefix("hf://").partition("@")
+    kind, repo_id = repository(name)
+    files = MODEL_FILES if kind == "model" else None
+    return str(snapshot_download(repo_id, repo_type=kind, revision=commit, allow_patterns=files))
 
 
 def repository(name: str) -> tuple[str, str]:
@@ -48,21 +51,15 @@ def repository(name: str) -> tuple[str, str]:
     return ("model", rest) if kind == "models" and "/" in rest else ("dataset", name)
 
 
-def _wanted(place: str) -> dict[str, Any]:
-    name, _, commit = place.removeprefix("hf://").partition("@")
-    kind, repo_id = repository(name)
-    patterns = MODEL_FILES if kind == "model" else None
-    return {"repo_id": repo_id, "repo_type": kind, "revision": commit, "allow_patterns": patterns}
-
-
 def is_here(place: str) -> bool:
     """Say whether a repository of the Hub is in its cache on this machine."""
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
         return False
+    repository, _, commit = place.removeprefix("hf://").partition("@")
     try:
-        snapshot_download(**_wanted(place), local_files_only=True)
+        snapshot_download(repository, repo_type="dataset", revision=commit, local_files_only=True)
     except OSError:  # what its LocalEntryNotFoundError is
         return False
     return True

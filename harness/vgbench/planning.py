@@ -443,6 +443,9 @@ def _by_identity(chosen: Chosen[Any], registry: Registry, locator: Locator) -> d
         elif option.type == "source" and values[option.name]:
             inner = registry.source(values[option.name])
             values[option.name] = [inner.spec.name, _by_identity(inner, registry, locator)]
+        elif option.type == "encoder":
+            part, arch, path = stages.split_encoder(values[option.name])
+            values[option.name] = [part, arch, locator.identity(path)] if path else part
         elif option.type == "mixture":
             values[option.name] = [part.key for part in mixture.resolved(values[option.name], recipe)]
     return values

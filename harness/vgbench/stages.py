@@ -137,26 +137,34 @@ class Encoder:
 
 
 def encoder(g: Graph, name: str) -> Part | Encoder:
-    """Return what an option names: a declared encoder, or ``PART:[ARCH@]PATH``, one whose weights the user brings.
+    """Return what an option of type ``encoder`` names: a declared encoder, or one whose weights the user brings.
 
-    The bytes of what lies at the path are in the key, the path is not. ``UsageError`` when nothing lies there.
+    The bytes of what lies at the path are in the key, the path is not. ``UsageError`` when nothing lies there, or the
+    encoder's part has weights of its own (or, without a path, has none).
     """
-    found, colon, own = name.partition(":") if "::" not in name else (name, "", "")
+    found, arch, path = split_encoder(name)
     part = g.part("encoder", found)
     form = part.values.get("form")
-    if bool(colon) != bool(form):
-        raise UsageError(f"encoder {name!r}: {_asked(found, form)}", hint=f"for example: {form or found}")
-    if not form:
-        return _network(g, part) if part.values.get("weights") else part
-    arch, at, path = own.partition("@") if own[:1] not in ("/", ".", "~") else ("", "", own)
-    arch, path = (arch, path) if at else ("", own)
-    if not path or (arch and "@" not in form):
-        raise UsageError(f"encoder {name!r} is not of the form {form}")
-    return Encoder(replace(part, values={"arch": arch} if arch else {}), g.path(path))
+    if form and not path:
+        raise UsageError(f"encoder {name!r} names no weights of yours", hint=f"write {form}")
+    if path and not form:
+        raise UsageError(f"encoder {found!r} has weights of its own, or needs none", hint=f"write {found}")
+    if path:
+        return Encoder(replace(part, values={"arch": arch} if arch else {}), g.path(path))
+    return _network(g, part) if part.values.get("weights") else part
 
 
-def _asked(name: str, form: str | None) -> str:
-    return f"{name} reads weights of yours, and none are named" if form else f"{name} has its own weights"
+def split_encoder(name: str) -> tuple[str, str, str]:
+    """Split ``PART:[ARCH@]PATH`` into its three; of a declared encoder's name the others are empty.
+
+    A path that begins with ``/``, ``.`` or ``~`` may hold an ``@``. A distribution's double colon stays.
+    """
+    distribution, doubled, rest = name.rpartition("::")
+    part, _, own = rest.partition(":")
+    arch, at, path = own.partition("@")
+    if not at or own[0] in "/.~":
+        arch, path = "", own
+    return f"{distribution}{doubled}{part}", arch, path
 
 
 def _network(g: Graph, part: Part) -> Encoder:

@@ -332,11 +332,11 @@ class Option:
     """A declared, typed option of a source or task. ``axis``: *row* options belong to the source's row.
 
     ``real_labels``: values with which a task learns from real labels, whatever its source was shown; cells say so.
-    Paths, also those in the text of a ``source`` or ``mixture``, enter a cell's digest by what lies there.
+    Paths, also those in the text of a ``source``, ``mixture`` or ``encoder``, enter a cell's digest by what lies there.
     """
 
     name: str
-    type: Literal["str", "int", "float", "bool", "path", "count", "source", "mixture"]
+    type: Literal["str", "int", "float", "bool", "path", "count", "source", "mixture", "encoder"]
     default: Any
     help: str
     choices: tuple[Any, ...] = ()
@@ -396,6 +396,7 @@ _ARTICLES = {
     "path": "a path",
     "count": "a whole number of at least 1, or 'all'",
     "source": "a source, NAME[:OPT=VALUE,…]",
+    "encoder": "an encoder, NAME or PART:[ARCH@]PATH",
     "mixture": "a mixture, W*(SOURCE)+W*(SOURCE)…",
 }
 

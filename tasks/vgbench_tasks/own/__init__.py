@@ -11,6 +11,7 @@ from vgbench import (
     Graph,
     Images,
     Metric,
+    Node,
     Option,
     Part,
     Scores,
@@ -43,7 +44,7 @@ def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> S
     """Probe features of the subject's images (or a backbone's features of the pool's), test on the test set."""
     test = _test(g, options)
     teaching: Images
-    encoder: Part | Backbone
+    encoder: Part | stages.Encoder | Backbone
     if isinstance(subject, Backbone):
         if not options["pool"]:
             raise UsageError(
@@ -51,13 +52,18 @@ def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> S
             )
         teaching, encoder = g.images(options["pool"], DataRequest(test.classes, None)), subject
     else:
-        teaching, encoder = subject, g.part("encoder", options["encoder"])
-    train_pack = stages.pack(g, teaching, store_px=options["store_px"])
-    test_pack = stages.pack(g, test, store_px=options["store_px"], labelled=False)
+        teaching, encoder = subject, stages.encoder(g, options["encoder"])
+
+    def features(images: Images, *, labelled: bool) -> Node:
+        if isinstance(encoder, stages.Encoder):  # it reads images at their full size
+            return stages.features(g, images, encoder)
+        pack = stages.pack(g, images, store_px=options["store_px"], labelled=labelled)
+        return stages.features(g, pack, encoder)
+
     return stages.probed(
         g,
-        stages.features(g, train_pack, encoder),
-        stages.features(g, test_pack, encoder),
+        features(teaching, labelled=True),
+        features(test, labelled=False),
         test.classes,
         probe=g.part("probe", options["probe"]),
         labels=stages.truth(g, test),
@@ -92,10 +98,10 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
             Option("dataset", "source", "", "the test set, as a source: folder:PATH, parquet:PATH, …"),
             Option("pool", "source", "", "real training images, for the source `original` and for --weights"),
             Option("classes", "str", "", "class list: a name or a JSON file (default: the folders of the test set)"),
-            Option("encoder", "str", "pixels", "feature extractor"),
+            Option("encoder", "encoder", "pixels", "a declared encoder, or weights of yours: open_clip:FOLDER, …"),
             Option("probe", "str", "logreg", "probe fitted on the features"),
             Option("metric", "str", "top1", "main metric", choices=("top1", "mean_per_class")),
-            Option("store_px", "int", 64, "side of the training copy", minimum=8),
+            Option("store_px", "int", 64, "side of the training copy, which encoders without weights read", minimum=8),
             Option("images_per_class", "count", None, "images asked of the source for each class", axis="row"),
         ),
     )
