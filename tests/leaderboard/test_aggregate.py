@@ -13,6 +13,7 @@ from tests.conftest import Answer
 from tests.leaderboard.made import make_cell, write_run
 
 from vgbench import UsageError, stats
+from vgbench.cli import main
 from vgbench.commands.answers import AggregateAnswer
 from vgbench.results import Cell, Items, Leaderboard, Production, dump
 from vgbench_leaderboard.aggregate.correlation import correlations
@@ -327,23 +328,37 @@ def test_command_prints_each_aggregate_and_draws(vgbench: Callable[..., Answer],
     for d in SETS:
         made += [read_out("src", d, "zeroshot", right(0.3), source_options={"k": f"{k:02d}"}) for k in range(12)]
     write_run(tmp_path / "run", made, suites={"g": TASKS})
-    for name in ("gain", "strategy", "cost", "correlation"):
+    for name, kept in (("gain", "means"), ("strategy", "strategies"), ("cost", "costs")):
         answer = vgbench("leaderboard", "aggregate", name, "run", "--json")
         assert answer.code == 0, answer.err
         found = AggregateAnswer.model_validate(answer.json)
         assert found.rows[3] == "src:k=03" and list(found.suites) == ["g"]
-        assert vgbench("leaderboard", "aggregate", name, "run").out.count("\n") > 2
+        assert [of for of in ("means", "strategies", "costs", "correlations") if getattr(found.aggregates, of)] == [
+            kept
+        ]
     drawn = vgbench("leaderboard", "aggregate", "correlation", "run", "-o", "c.png")
     assert drawn.code == 0 and (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
-    for words, said in (
+    assert "cler (clip)" in drawn.out and "two halves" in drawn.out and "picture: c.png" in drawn.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
         (("nothing", "run"), "no aggregate is called"),
         (("cost", "run", "--price", "rendered"), "KIND=USD"),
         (("gain", "run", "-o", "x.png"), "no picture"),
         (("gain", "run", "--suite", "h"), "no suite is called"),
-        (("correlation", "run", "-o", "x.png", "--figure", "vendi"), "no correlation of vendi"),
-    ):
-        refused = vgbench("leaderboard", "aggregate", *words)
-        assert refused.code == 2 and said in refused.err, refused.err
+        (("correlation", "run", "-o", "x.png", "--figure", "cler"), "no correlation of cler"),
+    ],
+)
+def test_command_refuses_what_it_cannot_do(
+    words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    write_run(tmp_path / "run", world(), suites={"g": SETS})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["vgbench", "leaderboard", "aggregate", *words])
+    assert main() == 2
+    assert said in capsys.readouterr().err
 
 
 def test_run_with_a_suite_is_shown_as_means_and_whole_with_all(vgbench: Callable[..., Answer], tmp_path: Path) -> None:

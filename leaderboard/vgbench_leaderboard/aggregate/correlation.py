@@ -43,17 +43,14 @@ def correlations(suite: Suite, items_of: ItemsOf) -> list[Correlation]:
     halves = {way: on_halves(suite, way, items_of) for way in suite.ways if not way.is_zeroshot}
     targets = {way: of_readings(suite, way) for way in suite.ways if _is(way, TARGET)}
     ways = {way: of_readings(suite, way) for way in suite.ways if not way.is_zeroshot and way not in targets}
-    metrics = list(described(suite))
+    metrics = [figure for figure in described(suite) if figure.name.partition("@")[0] != SIMILARITY]
+    similarities = [figure for figure in described(suite) if figure.name.partition("@")[0] == SIMILARITY]
     found = []
     for target_way, target in targets.items():
         found += [_correlation(suite, figure, target) for figure in (*ways.values(), *metrics)]
         found += [_on_halves(suite, way, target_way, halves) for way in ways]
     found += [
-        _within_rows(suite, mts, gains_of(suite, way))
-        for way in ways
-        if _is(way, GAIN_OF)
-        for mts in metrics
-        if mts.name.partition("@")[0] == SIMILARITY
+        _within_rows(suite, mts, gains_of(suite, way)) for way in ways if _is(way, GAIN_OF) for mts in similarities
     ]
     return found
 
