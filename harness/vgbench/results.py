@@ -259,6 +259,11 @@ class SuiteMean(Aggregated):
     gain_reason: str | None
     ci_reason: str | None
 
+    @property
+    def way(self) -> str:
+        """The readout with its encoder as one text."""
+        return f"{self.readout} ({self.encoder})" if self.encoder else self.readout
+
 
 class Strategy(Record):
     """What a source reaches when its options are chosen anew for each data set, among the ``rows`` that were run.

@@ -37,6 +37,7 @@ def test_every_answer_validates_against_its_model(vgbench: Callable[..., Answer]
         "cache-pin": vgbench("cache", "pin", "out", "--json"),
         "leaderboard": vgbench("leaderboard", "show", "out", "--json"),
         "compare": vgbench("compare", "out:original", "out:toybox", "--per-class", "--json"),
+        "aggregate": vgbench("leaderboard", "aggregate", "gain", "out", "--suite", "toybox/transfer", "--json"),
         "error": vgbench("show", "nothing", "--json"),
     }
     cell = next((tmp_path / "out" / "cells").iterdir())

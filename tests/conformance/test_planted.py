@@ -236,6 +236,16 @@ def draw(step, draw=draw):
         "",
     ),
     "help text missing": ("spec-is-well-formed", "MICRO_BATCH = Option('micro_batch', 'int', 64, '')", ""),
+    "suite with an option that its task has not": (
+        "suites-name-tasks",
+        """
+        from vgbench import SuiteSpec
+        @hookimpl
+        def vgbench_offer_suites():
+            yield SuiteSpec("all", "both", ("digits", "digits:readuot=cler"))
+        """,
+        "",
+    ),
     "does not load": ("plugin-loads", "import a_module_that_nobody_has", ""),
 }
 

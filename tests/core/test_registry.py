@@ -95,3 +95,31 @@ def test_every_hook_is_documented() -> None:
     documented = (Path(__file__).parents[2] / "docs" / "hooks.md").read_text()
     hooks = [name for name in vars(hookspecs) if name.startswith("vgbench_")]
     assert hooks and all(f"`{name}" in documented for name in hooks)
+
+
+SUITE = """
+from vgbench import DataRequest, Metric, Option, Scores, SuiteSpec, TaskSpec, hookimpl
+@hookimpl
+def vgbench_offer_tasks():
+    options = (Option("readout", "str", "knn", "how"), Option("k", "int", 1, "neighbours"))
+    for name in ("g/a", "g/b"):
+        yield TaskSpec(name, "1", "a task", None, None, (Metric("top1"),), "m:f", options=options)
+@hookimpl
+def vgbench_offer_suites():
+    yield SuiteSpec("g", "all", ("g/a:readout=cler", "g/b:readout=cler", "g/b"))
+    yield SuiteSpec("wider", "a suite of a suite", ("g:k=2", "g/a"))
+"""
+
+
+def test_member_of_a_suite_may_have_options_and_what_the_user_gives_wins(installed) -> None:  # type: ignore[no-untyped-def]
+    registry = Registry([installed("dist-g", "suite_g", SUITE)])
+
+    def asked(text: str) -> list[tuple[str, str, int]]:
+        return [(c.spec.name, c.options["readout"], c.options["k"]) for c in registry.task(text)]
+
+    assert asked("g") == [("g/a", "cler", 1), ("g/b", "cler", 1), ("g/b", "knn", 1)]
+    assert asked("g:k=3,readout=text") == [("g/a", "text", 3), ("g/b", "text", 3), ("g/b", "text", 3)]
+    assert asked("wider") == [("g/a", "cler", 2), ("g/b", "cler", 2), ("g/b", "knn", 2), ("g/a", "knn", 1)]
+    assert registry.is_suite("g") and not registry.is_suite("g/a")
+    with pytest.raises(UsageError, match="readuot"):
+        registry.task("g:readuot=cler")

@@ -16,6 +16,8 @@ from vgbench.stats import wilson
 from vgbench.types import sha256_hex
 from vgbench_leaderboard.build import build_run
 
+LOWER = {"fid", "kid"}
+
 
 def make_cell(
     source: str,
@@ -28,8 +30,16 @@ def make_cell(
     options: dict[str, str] | None = None,
     version: str = "1",
     status: str = "ok",
+    kind: str = "made",
+    source_options: dict[str, str] | None = None,
+    row_options: dict[str, int] | None = None,
+    images: tuple[str, int] | None = None,
+    more: dict[str, float | None] | None = None,
 ) -> Cell:
-    """Return a cell whose main metric is the mean of ``right``."""
+    """Return a cell whose main metric is the mean of ``right``.
+
+    ``images``: the image set's name and size. ``more``: further metrics by name, those in ``LOWER`` better when low.
+    """
     seeds = {"train": train} if seeds is None else seeds
     n, value = len(right), float(np.mean(right))
     ci = wilson(round(value * n), n)
@@ -38,25 +48,34 @@ def make_cell(
         "name": "top1", "value": value, "unit": "fraction", "n": n, "chance": 0.1, "higher_is_better": True,
         "main": True, "ci": {"lo": ci.lo, "hi": ci.hi, "level": ci.level, "method": ci.method},
     }  # fmt: skip
+    others = [
+        {"name": name, "value": value, "unit": "distance", "n": n, "chance": None, "main": False, "ci": None,
+         "higher_is_better": name not in LOWER, "reason": None if value is not None else "withheld"}
+        for name, value in (more or {}).items()
+    ]  # fmt: skip
+    counts = (
+        {"images": images[1], "requested": None, "per_class": {}, "shortfall": {}, "rejected": {}} if images else None
+    )
+    task = f"{column}{options}{version}"
     return Cell.model_validate(
         {
-            "digest": sha256_hex(f"{source}{seeds}{column}{options}{version}{right}"),
-            "column": sha256_hex(f"{column}{options}{version}"),
+            "digest": sha256_hex(f"{source}{source_options}{row_options}{seeds}{task}{right}{more}"),
+            "column": sha256_hex(task),
             "status": status,
             "reason": None if status == "ok" else "made to fail",
             "source": {
-                "name": source, "distribution": "vgbench", "kind": "made", "options": {}, "sees": sees, "models": [],
-                "generator_training_data": "none",
+                "name": source, "distribution": "vgbench", "kind": kind, "options": source_options or {},
+                "sees": sees, "models": [], "generator_training_data": "none",
             },
             "task": {
                 "name": column, "version": version, "distribution": "vgbench", "options": options or {},
-                "row_options": {},
+                "row_options": row_options or {},
             },
             "seeds": seeds,
-            "metrics": [metric] if status == "ok" else [],
-            "counts": None,
+            "metrics": [metric, *others] if status == "ok" else [],
+            "counts": counts,
             "controls": [],
-            "nodes": {},
+            "nodes": {"image_set": sha256_hex(images[0])} if images else {},
             "content": None,
         }
     )  # fmt: skip
@@ -69,7 +88,9 @@ def answers(n: int, share: float, *, seed: int) -> list[float]:
     return (difficulty + random.normal(0, 0.05, n) < share).astype(float).tolist()
 
 
-def write_run(folder: Path, cells: Iterable[tuple[Cell, Sequence[float]]]) -> Path:
+def write_run(
+    folder: Path, cells: Iterable[tuple[Cell, Sequence[float]]], *, suites: dict[str, list[str]] | None = None
+) -> Path:
     """Write a run's folder of cells with their values per item, and its leaderboard."""
     plan = []
     for cell, right in cells:
@@ -81,6 +102,6 @@ def write_run(folder: Path, cells: Iterable[tuple[Cell, Sequence[float]]]) -> Pa
         per_class = {"class_id": ["x"], "n": [len(right)], "value": [float(np.mean(right))]}
         write_table(at / results.PER_CLASS_FILE, pa.table(per_class))
         plan.append({"digest": cell.digest})
-    (folder / results.PLAN_FILE).write_text(json.dumps({"cells": plan}))
+    (folder / results.PLAN_FILE).write_text(json.dumps({"cells": plan, "suites": suites or {}}))
     build_run(folder)
     return folder

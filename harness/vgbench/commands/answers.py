@@ -6,7 +6,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
-from vgbench.results import SCHEMAS, Ci, Digest, Finite, MetricValue, OptionValue, Record
+from vgbench.results import (
+    SCHEMAS,
+    Aggregates,
+    Ci,
+    Digest,
+    Finite,
+    MeasuredCost,
+    MetricValue,
+    OptionValue,
+    Record,
+)
 
 
 class Listed(Record):
@@ -361,6 +371,18 @@ class CompareAnswer(Record):
     uncompared: list[Uncompared]
 
 
+class AggregateAnswer(Record):
+    """What ``leaderboard aggregate --json`` prints; ``rows`` are the rows' names, by the places that it speaks of."""
+
+    schema_: Literal["vgbench.aggregate/1"] = Field(default="vgbench.aggregate/1", alias="schema")
+    name: str
+    suites: dict[str, list[str]]
+    rows: list[str]
+    aggregates: Aggregates
+    measured: list[MeasuredCost]
+    picture: str | None
+
+
 class Calibrated(Record):
     """What a calibration found of one metric; shares of its own movement, rank correlations with their interval."""
 
@@ -420,6 +442,7 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "cache-pin": CachePins,
     "score": ScoreAnswer,
     "compare": CompareAnswer,
+    "aggregate": AggregateAnswer,
     "bench": BenchAnswer,
     "error": ErrorAnswer,
 }

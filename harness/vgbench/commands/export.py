@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgbench.commands.output import write
-from vgbench.commands.table import column_names, notes, row_name, tie_letters
+from vgbench.commands.table import column_names, is_share, notes, row_name, shown, tie_letters
 from vgbench.errors import UsageError
 
 if TYPE_CHECKING:
     from vgbench.commands import Context
-    from vgbench.results import Leaderboard, RowValue
+    from vgbench.results import Column, Leaderboard, RowValue
 
 # A spreadsheet runs a text that starts so as a formula (OWASP, CSV injection).
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -133,10 +133,11 @@ def to_latex(board: Leaderboard) -> str:
     names = column_names(board.columns)
     head = " & ".join(["Source", "Images", *(escaped(names[column.digest]) for column in board.columns)])
     arrows = {True: r"$\uparrow$", False: r"$\downarrow$"}
-    units = [rf"{escaped(column.metric)} \% {arrows[column.higher_is_better]}" for column in board.columns]
+    percent = {True: r" \%", False: ""}
+    units = [f"{escaped(c.metric)}{percent[is_share(c)]} {arrows[c.higher_is_better]}" for c in board.columns]
     body = []
     for row in board.rows:
-        values = [_tex_value(row.values.get(column.digest)) for column in board.columns]
+        values = [_tex_value(row.values.get(column.digest), column) for column in board.columns]
         images = "--" if row.images is None else f"{row.images:,}"
         if row.shortfall:
             images += f" ($-${row.shortfall:,})"
@@ -163,10 +164,10 @@ def escaped(text: str) -> str:
     return "".join(TEX.get(character, character) for character in text)
 
 
-def _tex_value(value: RowValue | None) -> str:
+def _tex_value(value: RowValue | None, column: Column) -> str:
     if value is None or value.value is None:
         return "--"
-    ci = f" {{\\footnotesize ({100 * value.ci.lo:.1f}--{100 * value.ci.hi:.1f})}}" if value.ci else ""
+    ci = f" {{\\footnotesize ({shown(value.ci.lo, column)}--{shown(value.ci.hi, column)})}}" if value.ci else ""
     runs = f" {{\\footnotesize $\\times${value.runs}}}" if value.runs > 1 else ""
     letters = tie_letters(value)
-    return f"{100 * value.value:.1f}" + (f"$^{{{letters}}}$" if letters else "") + runs + ci
+    return shown(value.value, column) + (f"$^{{{letters}}}$" if letters else "") + runs + ci

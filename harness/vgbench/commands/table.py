@@ -6,20 +6,56 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING
 
+from vgbench.commands.suites import folded, suite_notes, write_suite
+
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from vgbench.results import Column, Leaderboard, Row, RowValue
 
+PERCENT = " %"
 PIPED_WIDTH = 240  # columns when stdout is no terminal: a pipe cuts nothing off
 TIES = "rows that share a letter in a column are not shown to differ (Holm, 5 % a column)"
 
 
-def write_board(board: Leaderboard) -> None:
-    """Print one row for each source, one column for each task column, and what could not be scored."""
+def write_board(board: Leaderboard, *, whole: bool = False) -> None:
+    """Print one row for each source, one column for each task column, and what could not be scored.
+
+    A suite whose data sets are read out in several ways is a table of means, unless the ``whole`` board is wanted.
+    """
     from rich.console import Console
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    suites = [] if whole else folded(board)
+    names = [row_name(row, board.rows) for row in board.rows]
+    for suite in suites:
+        write_suite(console, board, suite, names)
+        for line in suite_notes(board, suite, names):
+            print_note(line, width=console.width)
+    rest = _without(board, {task for suite in suites for task in board.suites[suite]})
+    if rest.columns or not suites:
+        _write_table(console, rest)
+    for line in notes(rest):
+        print_note(line, width=console.width)
+    if suites:
+        print_note("every data set by itself: vgbench leaderboard show RUN_DIR --all", width=console.width)
+
+
+def _without(board: Leaderboard, tasks: set[str]) -> Leaderboard:
+    """Return a board without the columns of some tasks, and without rows that have no other."""
+    columns = [column for column in board.columns if column.task not in tasks]
+    left = {column.digest for column in columns}
+    rows = [row for row in board.rows if left & row.values.keys()] if tasks else board.rows
+    kept = [
+        row.model_copy(update={"values": {c: value for c, value in row.values.items() if c in left}}) for row in rows
+    ]
+    return board.model_copy(update={"columns": columns, "rows": kept})
+
+
+def _write_table(console: Console, board: Leaderboard) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
     if board.rows:
         table = Table(header_style="bold")
         table.add_column("source", overflow="fold")
@@ -30,21 +66,33 @@ def write_board(board: Leaderboard) -> None:
         cells = []
         for column in board.columns:
             arrow = "↑" if column.higher_is_better else "↓"
-            title = escape(f"{names[column.digest]}\n{column.metric} % {arrow}")
+            title = escape(f"{names[column.digest]}\n{column.metric}{PERCENT if is_share(column) else ''} {arrow}")
             table.add_column(title, no_wrap=True)  # padded by _aligned: letters stand behind some numbers only
-            cells.append(_aligned([row.values.get(column.digest) for row in board.rows]))
+            cells.append(_aligned([row.values.get(column.digest) for row in board.rows], column))
         for row, *values in zip(board.rows, *cells, strict=True):
             images = [_images(row)] if has_images else []
             table.add_row(escape(row_name(row, board.rows)), *images, *values)
         console.print(table)
-    for line in notes(board):
-        print_note(line, width=console.width)
+
+
+def is_share(column: Column) -> bool:
+    """Say whether a column's values are fractions, shown in percent."""
+    return column.unit == "fraction"
+
+
+def shown(value: float, column: Column) -> str:
+    """Return a value as a table shows it: percent with one digit, or three significant digits in its own unit."""
+    return f"{100 * value:.1f}" if is_share(column) else f"{value:.3g}"
 
 
 def notes(board: Leaderboard) -> list[str]:
     """Return what must be said under a table: chance, what intervals cover, ties, failed and blocked cells."""
     names = column_names(board.columns)
-    chances = [f"{names[c.digest]} {100 * c.chance:.1f} %" for c in board.columns if c.chance is not None]
+    chances = [
+        f"{names[c.digest]} {shown(c.chance, c)}{PERCENT if is_share(c) else ''}"
+        for c in board.columns
+        if c.chance is not None
+    ]
     lines = [f"chance: {', '.join(chances)}"] if chances else []
     values = [value for row in board.rows for value in row.values.values()]
     runs = sorted({value.runs for value in values if value.runs > 1})
@@ -102,13 +150,13 @@ def _images(row: Row) -> str:
     return f"{row.images:,}" + (f" (−{row.shortfall:,})" if row.shortfall else "")
 
 
-def _aligned(values: list[RowValue | None]) -> list[str]:
+def _aligned(values: list[RowValue | None], column: Column) -> list[str]:
     """Return a column's cells, so padded that values, runs, intervals and letters stand under each other."""
-    parts = [_parts(value) for value in values]
+    parts = [_parts(value, column) for value in values]
     widths = [max(len(part[i]) for part in parts) for i in range(4)]
     cells = []
-    for (value, runs, ci, letters), shown in zip(parts, values, strict=True):
-        if shown is None or shown.value is None:
+    for (value, runs, ci, letters), given in zip(parts, values, strict=True):
+        if given is None or given.value is None:
             cells.append("–")
             continue
         around = " ".join(f"{text:>{width}}" for text, width in zip((runs, ci), widths[1:], strict=False) if width)
@@ -117,10 +165,10 @@ def _aligned(values: list[RowValue | None]) -> list[str]:
     return cells
 
 
-def _parts(value: RowValue | None) -> tuple[str, str, str, str]:
+def _parts(value: RowValue | None, column: Column) -> tuple[str, str, str, str]:
     if value is None or value.value is None:
         return "", "", "", ""
     runs = (f"×{value.runs}" if value.runs > 1 else "") + ("!" if value.missing else "")
-    ci = f"{100 * value.ci.lo:.1f}–{100 * value.ci.hi:.1f}" if value.ci else ""
+    ci = f"{shown(value.ci.lo, column)}–{shown(value.ci.hi, column)}" if value.ci else ""
     untaught = "°" if value.controls_hold is False else ""
-    return f"{100 * value.value:.1f}{untaught}", runs, ci, tie_letters(value)
+    return f"{shown(value.value, column)}{untaught}", runs, ci, tie_letters(value)

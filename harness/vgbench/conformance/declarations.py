@@ -46,6 +46,22 @@ def import_is_light(subject: PluginSubject) -> None:
     raise Broken(f"it takes {min(seconds):.2f} s, at most {IMPORT_SECONDS:.2f} s are allowed")
 
 
+def suites_name_tasks(subject: PluginSubject) -> None:
+    """Every task that a suite names is there, with the options that the suite gives it; none stands in it twice.
+
+    A suite is averaged only when complete: with a task that nobody can run it never is.
+    """
+    registry = subject.bench.registry
+    for suite in (offer.spec for offer in registry.suites if offer.distribution == subject.distribution):
+        require(suite.tasks, f"suite {suite.name} names no task")
+        require(len(set(suite.tasks)) == len(suite.tasks), f"suite {suite.name} names a task twice")
+        for task in suite.tasks:
+            try:
+                registry.task(task)
+            except UsageError as error:
+                raise Broken(f"suite {suite.name}: {task}: {error.what}") from None
+
+
 def spec_is_well_formed(subject: SourceSubject | TaskSubject) -> None:
     """Name, summary, options and metrics are complete and agree with each other.
 

@@ -22,7 +22,11 @@ from vgbench.registry import Registry, split_asked
 Form: TypeAlias = str | Callable[[Path], str]
 Forms: TypeAlias = Mapping[str, Form] | Sequence[str]
 
-PLUGIN_CHECKS: tuple[Callable[[Any], None], ...] = (declarations.plugin_loads, declarations.import_is_light)
+PLUGIN_CHECKS: tuple[Callable[[Any], None], ...] = (
+    declarations.plugin_loads,
+    declarations.import_is_light,
+    declarations.suites_name_tasks,
+)
 SHARED_CHECKS: tuple[Callable[[Any], None], ...] = (
     graphs.form_is_served,
     declarations.spec_is_well_formed,

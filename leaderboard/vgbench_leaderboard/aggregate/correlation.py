@@ -19,7 +19,7 @@ from vgbench_leaderboard.aggregate.figures import (
     gains_of,
     of_readings,
     on_halves,
-    row_text,
+    row_names,
 )
 from vgbench_leaderboard.aggregate.readings import NAMED, ItemsOf, Suite, Way, named
 
@@ -43,27 +43,26 @@ def correlations(suite: Suite, items_of: ItemsOf) -> list[Correlation]:
     halves = {way: on_halves(suite, way, items_of) for way in suite.ways if not way.is_zeroshot}
     targets = {way: of_readings(suite, way) for way in suite.ways if _is(way, TARGET)}
     ways = {way: of_readings(suite, way) for way in suite.ways if not way.is_zeroshot and way not in targets}
-    metrics = list(described(suite))
+    metrics = [figure for figure in described(suite) if figure.name.partition("@")[0] != SIMILARITY]
+    similarities = [figure for figure in described(suite) if figure.name.partition("@")[0] == SIMILARITY]
     found = []
     for target_way, target in targets.items():
         found += [_correlation(suite, figure, target) for figure in (*ways.values(), *metrics)]
         found += [_on_halves(suite, way, target_way, halves) for way in ways]
     found += [
-        _within_rows(suite, mts, gains_of(suite, way))
-        for way in ways
-        if _is(way, GAIN_OF)
-        for mts in metrics
-        if mts.name.partition("@")[0] == SIMILARITY
+        _within_rows(suite, mts, gains_of(suite, way)) for way in ways if _is(way, GAIN_OF) for mts in similarities
     ]
     return found
 
 
-def scatter(suite: Suite, target: Way, figure: Way) -> dict[str, list[tuple[str, float, float]]]:
+def scatter(suite: Suite, found: Correlation) -> dict[str, list[tuple[str, float, float]]]:
     """Return (row, figure, target) of each data set, for the rows that have both: what a plot shows."""
-    x, y = of_readings(suite, figure).values, of_readings(suite, target).values
+    figures = [*(of_readings(suite, way) for way in suite.ways), *described(suite)]
+    by_name = {(figure.name, figure.encoder): figure.values for figure in figures}
+    x, y = by_name[found.figure, found.encoder], by_name[found.target, found.target_encoder]
     return {
         dataset: [
-            (row, x[row, dataset], y[row, dataset]) for row in suite.rows if (row, dataset) in x and (row, dataset) in y
+            (row, x[row, dataset], y[row, dataset]) for row in suite.rows if {(row, dataset)} <= x.keys() & y.keys()
         ]
         for dataset in suite.datasets
     }
@@ -87,15 +86,15 @@ class _Complete:
 
 def _complete(suite: Suite, datasets: Sequence[str], figure: Figure, target: Figure) -> _Complete:
     rows, out, lacks = [], [], []
-    for row in suite.rows:
+    for row, name in zip(suite.rows, row_names(suite.rows), strict=True):
         pairs = [(row, dataset) for dataset in datasets]
         if not any(pair in figure.cells or pair in target.cells for pair in pairs):
             continue  # a row of other tasks
         missing = [pair for pair in pairs if pair not in figure.values or pair not in target.values]
         if missing:
-            out.append(row_text(row))
+            out.append(name)
             why = next((of.whys[missing[0]] for of in (figure, target) if missing[0] in of.whys), "no cell")
-            lacks.append(f"{row_text(row)} × {missing[0][1]} ({why})")
+            lacks.append(f"{name} × {missing[0][1]} ({why})")
         else:
             rows.append(row)
     few = f"{len(rows)} sources have both in every data set, at least {LEAST_ROWS} are needed"
@@ -129,7 +128,7 @@ def _within_rows(suite: Suite, mts: Figure, gains: Figure) -> Correlation:
         x, y = (_array(of.values, complete.rows, suite.datasets).T for of in (mts, gains))
         found = stats.mean_spearman(x, y, suite.datasets)
         complete = _Complete(complete.rows, complete.left_out, None)
-    names = [row_text(row) for row in complete.rows]
+    names = row_names(complete.rows)
     return _record(suite, mts, gains, complete, found, names, within="row")
 
 

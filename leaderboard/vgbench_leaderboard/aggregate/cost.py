@@ -94,7 +94,7 @@ def _cost(suite: Suite, row: _Row, means: Sequence[SuiteMean], prices: Prices) -
     kind = row.cells[0].source.kind
     price = prices.of(kind)
     usd = None if row.images is None or price.usd_per_image is None else row.images * price.usd_per_image
-    gains = {way_text(mean.readout, mean.encoder): mean.gain for mean in means if mean.gain is not None}
+    gains = {mean.way: mean.gain for mean in means if mean.gain is not None}
     return Cost(
         version=f"{VERSION}, prices {prices.version}",
         suite=suite.name,
@@ -110,11 +110,6 @@ def _cost(suite: Suite, row: _Row, means: Sequence[SuiteMean], prices: Prices) -
         cells=[cell.digest for cell in row.cells],
         reason=named(row.lacks) or (NO_IMAGES if row.images is None else price.reason),
     )
-
-
-def way_text(readout: str, encoder: str) -> str:
-    """Return a readout with its encoder as one text."""
-    return f"{readout} ({encoder})" if encoder else readout
 
 
 def _measured(suite: Suite, row: _Row, production_of: ProductionOf, usd_per_hour: float | None) -> MeasuredCost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TypeAlias
@@ -97,8 +97,18 @@ def is_in_first_half(sample_id: str) -> bool:
     return hashlib.sha256(sample_id.encode()).digest()[-1] % 2 == 0
 
 
-def row_text(row: str) -> str:
-    """Return a row as a reader knows it."""
-    name, _, options, row_options = json.loads(row)
-    given = ",".join(f"{k}={v}" for k, v in {**options, **row_options}.items() if v is not None)
-    return f"{name}:{given}" if given else str(name)
+def row_source(row: str) -> str:
+    """Return the name of a row's source."""
+    return str(json.loads(row)[0])
+
+
+def row_names(rows: Sequence[str]) -> list[str]:
+    """Name each row by its source and those options in which it differs from another row of that source."""
+    read = [json.loads(row) for row in rows]
+    options = [{**own, **row_options} for _, _, own, row_options in read]
+    named = []
+    for (name, *_), mine in zip(read, options, strict=True):
+        others = [other for (of, *_), other in zip(read, options, strict=True) if of == name]
+        told = [f"{key}={value}" for key, value in mine.items() if any(o.get(key) != value for o in others)]
+        named.append(f"{name}:{','.join(told)}" if told else str(name))
+    return named

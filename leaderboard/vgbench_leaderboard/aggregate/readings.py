@@ -160,10 +160,11 @@ def _labels(cells: Iterable[Cell]) -> dict[str, str]:
     telling: dict[str, set[str]] = {}
     for (_, name_of_readout, _, _), found in alike.items():
         values: dict[str, dict[str, set[str]]] = {}  # by option and column; equal graphs need no telling
-        for cell in found:
-            for name, value in cell.task.options.items():
-                if cell.column and name not in (READOUT, ENCODER, SPLIT):
-                    values.setdefault(name, {}).setdefault(cell.column, set()).add(str(value))
+        for name in {name for cell in found for name in cell.task.options} - {READOUT, ENCODER, SPLIT}:
+            for cell in found:
+                if cell.column:
+                    of = values.setdefault(name, {}).setdefault(cell.column, set())
+                    of.add(str(cell.task.options.get(name)))
         differing = {name for name, by in values.items() if len({frozenset(one) for one in by.values()}) > 1}
         telling.setdefault(name_of_readout, set()).update(differing)
     labels = {}

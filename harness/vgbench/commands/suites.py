@@ -1,0 +1,103 @@
+"""A suite for the terminal: one line for each row, means over the data sets, gain over zero-shot, what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vgbench.results import Cost, Leaderboard, SuiteMean
+
+GAINS_OF = "linear-probe"  # its gain is shown where there is one; the others stand in leaderboard.json
+ZEROSHOT = "zeroshot"
+GAINS = "gains are over zero-shot of the same data sets and encoder; intervals cover the test items, data sets fixed"
+
+
+def folded(board: Leaderboard) -> list[str]:
+    """Return the suites whose data sets are read out in several ways: too wide for a terminal, so shown as means."""
+    return sorted({mean.suite for mean in board.aggregates.means if mean.readout})
+
+
+def write_suite(console: Console, board: Leaderboard, suite: str, names: Sequence[str]) -> None:
+    """Print a suite's table; ``names`` are the rows' names, by their place."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    means = [mean for mean in board.aggregates.means if mean.suite == suite]
+    several = len({mean.encoder for mean in means}) > 1
+    ways = {mean.way: escape(mean.way if several else mean.readout).replace(" ", "\n") for mean in means}
+    gaining = _gaining(list({mean.way: mean for mean in means}.values()))
+    table = Table(header_style="bold", title=escape(f"{suite}: mean over {means[0].n_datasets} data sets"))
+    table.add_column("source", overflow="fold")
+    table.add_column("images", justify="right", no_wrap=True)
+    for head in ways.values():
+        table.add_column(f"{head}\n% ↑", justify="right", no_wrap=True)
+    for way in gaining:
+        table.add_column(f"gain of\n{ways[way]}\npoints ↑", no_wrap=True)
+    for head in ("cost\nUSD", "cost\nUSD/point", "made in\ns"):
+        table.add_column(head, justify="right", no_wrap=True)
+    by_place = {(mean.row, mean.way): mean for mean in means}
+    costs = {cost.row: cost for cost in board.aggregates.costs if cost.suite == suite}
+    took = {one["row"]: one for one in board.observed.get("cost", ()) if one["suite"] == suite}
+    for row in dict.fromkeys(mean.row for mean in means):
+        values = [_percent(by_place[row, way]) for way in ways]
+        gains = [_gain(by_place[row, way]) for way in gaining]
+        cost = costs.get(row)
+        images = "–" if cost is None or cost.images is None else f"{cost.images:,}"
+        table.add_row(escape(names[row]), images, *values, *gains, *_usd(cost, gaining), _seconds(took.get(row)))
+    console.print(table)
+
+
+def suite_notes(board: Leaderboard, suite: str, names: Sequence[str]) -> list[str]:
+    """Return what must be said under a suite's table: what was not averaged, and why a cost is not known."""
+    lines = [GAINS]
+    for mean in board.aggregates.means:
+        reason = mean.reason or mean.gain_reason
+        if mean.suite == suite and reason:
+            lines.append(f"not averaged: {names[mean.row]} × {mean.way}: {reason}")
+    mine = [cost for cost in board.aggregates.costs if cost.suite == suite]
+    unknown: dict[str, list[str]] = {}
+    for cost in mine:
+        if cost.reason:
+            unknown.setdefault(cost.reason, []).append(names[cost.row])
+    lines += [f"no cost in USD for {', '.join(rows)}: {reason}" for reason, rows in unknown.items()]
+    lines += dict.fromkeys(f"cost of {cost.kind} images: {cost.citation}" for cost in mine if cost.usd is not None)
+    return lines
+
+
+def _gaining(means: Sequence[SuiteMean]) -> list[str]:
+    """Return the ways of reading out whose gain is shown."""
+    with_gain = [mean for mean in means if mean.readout.partition(":")[0] != ZEROSHOT]
+    probes = [mean for mean in with_gain if mean.readout.partition(":")[0] == GAINS_OF]
+    return [mean.way for mean in probes or with_gain]
+
+
+def _percent(mean: SuiteMean) -> str:
+    return "–" if mean.value is None else f"{100 * mean.value:.1f}"
+
+
+def _gain(mean: SuiteMean) -> str:
+    if mean.gain is None:
+        return "–"
+    ci = f" [dim]{100 * mean.ci.lo:+.1f} to {100 * mean.ci.hi:+.1f}[/dim]" if mean.ci else ""
+    return f"{100 * mean.gain:+.1f}{ci}"
+
+
+def _usd(cost: Cost | None, gaining: Sequence[str]) -> tuple[str, str]:
+    """Return USD, and USD for a point of the first gain that is shown."""
+    if cost is None or cost.usd is None:
+        return "–", "–"
+    of_point = next((cost.usd_per_point[way] for way in gaining if way in cost.usd_per_point), None)
+    return _three(cost.usd), "–" if of_point is None else _three(of_point)
+
+
+def _three(usd: float) -> str:
+    return f"{usd:,.2f}" if usd >= 100 else f"{usd:.3g}"
+
+
+def _seconds(took: dict[str, Any] | None) -> str:
+    if took is None or took["fixed_seconds"] is None:
+        return "–"
+    return f"{took['fixed_seconds'] + took['marginal_seconds']:,.1f}"

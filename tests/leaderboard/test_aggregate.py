@@ -1,0 +1,420 @@
+"""Aggregates over finished cells: complete or refused, the same bytes in any order, and what plain code finds."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import pytest
+from tests.conftest import Answer
+from tests.leaderboard.made import make_cell, write_run
+
+from vgbench import UsageError, stats
+from vgbench.cli import main
+from vgbench.commands.answers import AggregateAnswer
+from vgbench.results import Cell, Items, Leaderboard, Production, dump
+from vgbench_leaderboard.aggregate.correlation import correlations
+from vgbench_leaderboard.aggregate.cost import costs, measured, published_prices
+from vgbench_leaderboard.aggregate.figures import is_in_first_half
+from vgbench_leaderboard.aggregate.gain import over_suite
+from vgbench_leaderboard.aggregate.readings import Suite, suite_of
+from vgbench_leaderboard.aggregate.strategy import strategies
+from vgbench_leaderboard.build import build, row_keys
+
+SETS = ["g/a", "g/b", "g/c"]
+N = 200
+Made = list[tuple[Cell, list[float]]]
+
+
+def right(share: float, *, shift: int = 0) -> list[float]:
+    """Return N answers of which a share is right; a shift makes others the right ones."""
+    return np.roll(np.arange(N) < round(share * N), shift).astype(float).tolist()
+
+
+def read_out(
+    source: str, dataset: str, readout: str, answers: list[float], **given: object
+) -> tuple[Cell, list[float]]:
+    options = {"readout": readout, "encoder": "clip", **given.pop("options", {})}  # type: ignore[dict-item]
+    given.setdefault("seeds", {})
+    given.setdefault("images", (source, 100))
+    return make_cell(source, answers, column=dataset, options=options, **given), answers  # type: ignore[arg-type]
+
+
+def world(*, sources: tuple[str, ...] = ("s", "t"), **given: object) -> Made:
+    """Return zero-shot, CLER and a probe of some sources on three data sets."""
+    return [
+        read_out(source, dataset, readout, right(share + 0.05 * i + 0.1 * k, shift=7 * i), **given)
+        for k, source in enumerate(sources)
+        for i, dataset in enumerate(SETS)
+        for readout, share in (("zeroshot", 0.5 - 0.1 * k), ("cler", 0.4), ("linear-probe", 0.6))
+    ]
+
+
+def items(made: Made) -> Callable[[Cell], Items | None]:
+    found = {
+        cell.digest: Items(tuple(f"s{i:05d}" for i in range(len(values))), np.asarray(values)) for cell, values in made
+    }
+    return lambda cell: found.get(cell.digest)
+
+
+def suite(made: Made, tasks: list[str] | None = None) -> Suite:
+    cells = [cell for cell, _ in made]
+    return suite_of("g", tasks or SETS, cells, row_keys(cells))
+
+
+def board_of(made: Made) -> Leaderboard:
+    return build([cell for cell, _ in made], items(made), suites={"g": SETS})
+
+
+# ── Means and gains ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_gain_is_the_mean_over_data_sets_of_the_difference_from_zero_shot() -> None:
+    made = world()
+    found = {(one.row, one.readout): one for one in over_suite(suite(made), items(made))}
+    values = {(c.source.name, c.task.name, c.task.options["readout"]): fmean(v) for c, v in made}
+    for row, source in enumerate(("s", "t")):
+        for readout in ("cler", "linear-probe"):
+            one = found[row, readout]
+            gains = [values[source, d, readout] - values[source, d, "zeroshot"] for d in SETS]
+            assert one.value == pytest.approx(fmean(values[source, d, readout] for d in SETS))
+            assert one.gain == pytest.approx(fmean(gains)) and one.reason is one.gain_reason is one.ci_reason is None
+            assert one.ci is not None and one.gain is not None and one.ci.lo < one.gain < one.ci.hi
+            assert len(one.cells) == 6
+        zeroshot = found[row, "zeroshot"]
+        assert zeroshot.value is not None and zeroshot.gain is None and zeroshot.gain_reason is None
+
+
+def test_mean_of_a_suite_with_a_missing_data_set_is_refused_and_names_it() -> None:
+    made = [
+        (c, v) for c, v in world() if (c.source.name, c.task.name, c.task.options["readout"]) != ("s", "g/b", "cler")
+    ]
+    failed = make_cell("t", right(0.4), column="g/c", options={"readout": "cler", "encoder": "clip"}, status="failed")
+    made = [(c, v) for c, v in made if (c.source.name, c.task.name, c.task.options["readout"]) != ("t", "g/c", "cler")]
+    found = {(one.row, one.readout): one for one in over_suite(suite([*made, (failed, [])]), items(made))}
+    assert found[0, "cler"].value is found[0, "cler"].gain is found[1, "cler"].value is None
+    assert found[0, "cler"].reason == "missing: g/b (no cell)"
+    assert found[1, "cler"].reason == "missing: g/c (failed: made to fail)"
+    assert found[0, "linear-probe"].gain is not None
+
+
+def test_gain_without_zero_shot_is_refused_and_the_mean_stands() -> None:
+    made = [(c, v) for c, v in world() if (c.task.name, c.task.options["readout"]) != ("g/a", "zeroshot")]
+    (probe, *_) = (one for one in over_suite(suite(made), items(made)) if one.readout == "linear-probe")
+    assert probe.value is not None and probe.gain is None and probe.gain_reason == "missing: g/a (no zero-shot cell)"
+
+
+def test_gain_without_values_per_item_has_no_interval_and_says_so() -> None:
+    made = world()
+    (probe, *_) = (one for one in over_suite(suite(made), lambda cell: None) if one.readout == "linear-probe")
+    assert probe.gain is not None and probe.ci is None and probe.ci_reason == "g/a has no value per item"
+
+
+def test_zero_shot_of_another_encoder_is_not_compared_with() -> None:
+    made = [(c, v) for c, v in world() if c.task.options["readout"] != "zeroshot"]
+    made += [read_out("s", d, "zeroshot", right(0.5), options={"encoder": "other"}) for d in SETS]
+    (probe, *_) = (one for one in over_suite(suite(made), items(made)) if one.readout == "linear-probe")
+    assert probe.gain is None and probe.gain_reason is not None and "no zero-shot cell" in probe.gain_reason
+
+
+def test_probe_with_several_seeds_is_averaged_and_zero_shot_stays_one() -> None:
+    made = [(c, v) for c, v in world(sources=("s",)) if c.task.options["readout"] != "linear-probe"]
+    for k in range(3):
+        made += [read_out("s", d, "linear-probe", right(0.6 + 0.02 * k), seeds={"probe": k}) for d in SETS]
+    (probe,) = (one for one in over_suite(suite(made), items(made)) if one.readout == "linear-probe")
+    assert probe.value == pytest.approx(0.62) and probe.ci is not None
+    assert probe.ci.method == "MOVER of hierarchical bootstrap"
+
+
+def test_options_tell_readouts_apart_only_where_the_graphs_differ() -> None:
+    made = world(sources=("s",))
+    made += [read_out("s", d, "linear-probe", right(0.7), options={"probe": "other"}) for d in SETS]
+    ways = [way.readout for way in suite(made).ways]
+    assert ways == ["zeroshot", "cler", "linear-probe:probe=None", "linear-probe:probe=other"]
+
+
+def test_data_sets_read_out_by_different_graphs_are_refused() -> None:
+    made = [*world(sources=("s",)), read_out("t", "g/a", "cler", right(0.4), version="2")]
+    with pytest.raises(UsageError, match="g/a was read out as cler by 2 different graphs"):
+        suite(made)
+
+
+def test_aggregates_are_the_same_bytes_in_whatever_order_the_cells_come() -> None:
+    made = world(kind="generated")
+    first = dump(board_of(made))
+    assert '"gain": 0.' in first and '"usd": ' in first
+    for seed in range(3):
+        random.Random(seed).shuffle(made)
+        assert dump(board_of(made)) == first
+
+
+def test_suite_without_readouts_is_averaged_too() -> None:
+    made = [(make_cell("s", right(0.2 * i), column=d), right(0.2 * i)) for i, d in enumerate(SETS, 1)]
+    (one,) = board_of(made).aggregates.means
+    assert one.value == pytest.approx(0.4) and one.readout == ""
+
+
+# ── The best strategy ────────────────────────────────────────────────────────────────────────────
+
+
+def strategic(*, with_val: bool) -> Made:
+    """Return two strategies of one source: validation prefers the first on g/a, test the second everywhere."""
+    made: Made = []
+    for k, prompts in enumerate(("plain", "long")):
+        given = {"source_options": {"prompts": prompts}}
+        for d in SETS:
+            made.append(read_out("sd", d, "zeroshot", right(0.3), **given))
+            made.append(read_out("sd", d, "cler", right(0.5 + 0.1 * k), **given))
+            if with_val:
+                share = 0.6 - 0.1 * k if d == "g/a" else 0.5 + 0.1 * k
+                made.append(read_out("sd", d, "cler", right(share), options={"split": "val"}, **given))
+    return made
+
+
+def test_best_strategy_is_chosen_on_validation_and_the_oracle_is_called_one() -> None:
+    made = strategic(with_val=True)
+    best, oracle = strategies(suite(made))
+    rows = [cell.source.options["prompts"] for cell, _ in sorted(made, key=lambda m: str(m[0].source.options))]
+    long, plain = 0, 1
+    assert rows[0] == "long" and best.rows == [0, 1]
+    assert best.label == "best" and best.chosen == {"g/a": plain, "g/b": long, "g/c": long}
+    assert best.value == pytest.approx((0.5 + 0.6 + 0.6) / 3) and best.gain == pytest.approx(best.value - 0.3)
+    assert oracle.label == "oracle" and oracle.chosen_on == "test" and oracle.value == pytest.approx(0.6)
+
+
+def test_best_strategy_without_validation_is_refused_and_says_what_is_needed() -> None:
+    best, oracle = strategies(suite(strategic(with_val=False)))
+    assert best.value is None and best.reason is not None and "split=val" in best.reason
+    assert oracle.value == pytest.approx(0.6) and oracle.reason is None
+
+
+def test_strategy_with_a_missing_cell_is_refused() -> None:
+    made = [m for m in strategic(with_val=False) if (m[0].task.name, m[0].source.options["prompts"]) != ("g/b", "long")]
+    _, oracle = strategies(suite(made))
+    assert oracle.value is None and oracle.reason is not None and "g/b (no cell) in test of row 0" in oracle.reason
+
+
+# ── Cost ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_images_of_one_set_are_paid_for_once_and_points_are_over_zero_shot() -> None:
+    made = world(sources=("s",), kind="generated")  # three data sets, all from one set of 100 images
+    means = over_suite(suite(made), items(made))
+    (cost,) = costs(suite(made), means, published_prices())
+    assert cost.images == 100 and cost.usd == pytest.approx(0.02) and cost.citation and "2307.13697" in cost.citation
+    gain = next(mean.gain for mean in means if mean.readout == "linear-probe")
+    assert gain and cost.usd_per_point["linear-probe (clip)"] == pytest.approx(0.02 / (100 * gain))
+    assert cost.usd_per_point["cler (clip)"] is None  # below zero-shot: no price buys a point
+
+
+@pytest.mark.parametrize("kind", ["retrieved", "rendered", "files", "mixture", "never-heard-of"])
+def test_kind_without_a_published_price_has_no_cost_and_a_reason(kind: str) -> None:
+    made = world(sources=("s",), kind=kind)
+    (cost,) = costs(suite(made), [], published_prices())
+    assert cost.usd is None and cost.reason and cost.images == 100
+    (own,) = costs(suite(made), [], published_prices().changed({kind: 0.5}))
+    assert own.usd == 50 and own.reason is None and "own" in own.version
+
+
+def test_cost_of_an_incomplete_suite_is_refused() -> None:
+    made = [m for m in world(sources=("s",), kind="real") if m[0].task.name != "g/c"]
+    (cost,) = costs(suite(made), [], published_prices())
+    assert cost.usd is cost.images is None and cost.reason == "missing: g/c (no finished cell)"
+
+
+def test_measured_cost_counts_shared_nodes_once_and_fixed_apart() -> None:
+    made = world(sources=("s",))
+    adapter, shared, own = "a" * 64, "b" * 64, {d: f"{i:064x}" for i, d in enumerate(SETS)}
+
+    def production(cell: Cell) -> Production | None:
+        return Production(fixed={adapter: 100}, marginal={shared: 8, own[cell.task.name]: 2})
+
+    (found,) = measured(suite(made), production, usd_per_hour=3600)
+    assert (found.fixed_seconds, found.marginal_seconds) == (100, 14)
+    assert (found.fixed_usd, found.marginal_usd, found.reason) == (100, 14, None)
+    (free,) = measured(suite(made), production)
+    assert free.fixed_usd is None and free.fixed_seconds == 100
+    (unknown,) = measured(suite(made), lambda cell: None)
+    assert unknown.fixed_seconds is None and unknown.reason and "before its seconds were kept" in unknown.reason
+
+
+# ── Correlation ──────────────────────────────────────────────────────────────────────────────────
+
+
+def many(*, rows: int = 12, noise: float = 0.0, shared: bool = False) -> Made:
+    """Return sources of rising quality, with CLER, a probe, and described images; ``noise`` on CLER alone or shared."""
+    draw = np.random.default_rng(0)
+    made: Made = []
+    for k in range(rows):
+        for d in SETS:
+            level = 0.5 if shared else 0.3 + 0.4 * k / rows
+            answers = (draw.uniform(size=N) < level).astype(float).tolist()
+            given = {"source_options": {"k": f"{k:02d}"}}
+            cler = answers if shared else right(level + noise * draw.normal())
+            made.append(read_out("src", d, "cler", cler, **given))
+            made.append(read_out("src", d, "linear-probe", answers, **given))
+            more = {"fid": 100.0 - k, "vendi": 5.0, "mts": {"g/a": 0.1, "g/b": 0.2, "g/c": 0.3}[d]}
+            cell = make_cell("src", [0.5], column=f"{d}/quality", seeds={}, more=more, **given)
+            made.append((cell, [0.5]))
+    return made
+
+
+TASKS = [*SETS, *(f"{d}/quality" for d in SETS)]
+
+
+def test_correlation_is_spearman_within_data_sets_averaged_over_them() -> None:
+    from scipy.stats import spearmanr
+
+    made = many(noise=0.1)
+    found = next(
+        one for one in correlations(suite(made, TASKS), items(made)) if one.figure == "cler" and not one.halves
+    )
+    values = {(c.source.options.get("k"), c.task.name, c.task.options.get("readout")): fmean(v) for c, v in made}
+    expected = []
+    for d in SETS:
+        x = [values[f"{k:02d}", d, "cler"] for k in range(12)]
+        y = [values[f"{k:02d}", d, "linear-probe"] for k in range(12)]
+        expected.append(spearmanr(x, y).statistic)
+        assert found.by_set[d] == pytest.approx(expected[-1], abs=1e-12)
+    assert found.rho == pytest.approx(fmean(expected)) and found.n_rows == found.clusters == 12
+    assert found.ci is not None and found.rho is not None and found.ci.lo < found.rho < found.ci.hi
+
+
+def test_figure_that_is_better_when_low_is_turned_round_and_a_constant_one_refused() -> None:
+    by_name = {one.figure: one for one in correlations(suite(many(), TASKS), lambda cell: None) if not one.halves}
+    assert by_name["fid"].rho is not None and by_name["fid"].rho > 0.9
+    assert by_name["vendi"].rho is None and by_name["vendi"].reason and "no order in g/a" in by_name["vendi"].reason
+
+
+def test_halves_share_no_noise() -> None:
+    made = many(rows=40, shared=True)  # CLER and probe are the same coin tosses: nothing but shared noise
+    whole, halves = (one for one in correlations(suite(made, TASKS), items(made)) if one.figure == "cler")
+    assert whole.rho == 1.0 and halves.halves and halves.rho is not None and abs(halves.rho) < 0.25
+    first = [is_in_first_half(f"s{i:05d}") for i in range(10_000)]
+    assert 0.48 < fmean(first) < 0.52
+
+
+def test_correlation_of_few_sources_is_refused_and_incomplete_ones_are_left_out() -> None:
+    few = correlations(suite(many(rows=4), TASKS), lambda cell: None)[0]
+    assert few.rho is None and few.reason and "4 sources" in few.reason
+    made = [m for m in many() if (m[0].source.options["k"], m[0].task.name) != ("03", "g/b")]
+    found = correlations(suite(made, TASKS), lambda cell: None)[0]
+    assert found.n_rows == 11 and found.left_out == ["src:k=03"] and found.rho is not None
+
+
+def test_gain_of_cler_is_held_against_text_similarity_over_data_sets() -> None:
+    made = many()
+    for d in SETS:
+        made += [read_out("src", d, "zeroshot", right(0.3), source_options={"k": f"{k:02d}"}) for k in range(12)]
+    (found,) = (one for one in correlations(suite(made, TASKS), items(made)) if one.within == "row")
+    assert found.figure == "mts" and found.target == "gain of cler" and found.reason and "3 data sets" in found.reason
+
+
+def test_correlation_does_not_depend_on_the_order_of_cells() -> None:
+    made = many(noise=0.1)
+    first = correlations(suite(made, TASKS), items(made))
+    random.Random(1).shuffle(made)
+    assert correlations(suite(made, TASKS), items(made)) == first
+
+
+# ── The command, and the table ───────────────────────────────────────────────────────────────────
+
+
+def test_command_prints_each_aggregate_and_draws(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    made = many(noise=0.1)
+    for d in SETS:
+        made += [read_out("src", d, "zeroshot", right(0.3), source_options={"k": f"{k:02d}"}) for k in range(12)]
+    write_run(tmp_path / "run", made, suites={"g": TASKS})
+    for name, kept in (("gain", "means"), ("strategy", "strategies"), ("cost", "costs")):
+        answer = vgbench("leaderboard", "aggregate", name, "run", "--json")
+        assert answer.code == 0, answer.err
+        found = AggregateAnswer.model_validate(answer.json)
+        assert found.rows[3] == "src:k=03" and list(found.suites) == ["g"]
+        assert [of for of in ("means", "strategies", "costs", "correlations") if getattr(found.aggregates, of)] == [
+            kept
+        ]
+    drawn = vgbench("leaderboard", "aggregate", "correlation", "run", "-o", "c.png")
+    assert drawn.code == 0 and (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    assert "cler (clip)" in drawn.out and "two halves" in drawn.out and "picture: c.png" in drawn.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nothing", "run"), "no aggregate is called"),
+        (("cost", "run", "--price", "rendered"), "KIND=USD"),
+        (("gain", "run", "-o", "x.png"), "no picture"),
+        (("gain", "run", "--suite", "h"), "no suite is called"),
+        (("correlation", "run", "-o", "x.png", "--figure", "cler"), "no correlation of cler"),
+    ],
+)
+def test_command_refuses_what_it_cannot_do(
+    words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch, capsys
+) -> None:  # type: ignore[no-untyped-def]
+    write_run(tmp_path / "run", world(), suites={"g": SETS})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["vgbench", "leaderboard", "aggregate", *words])
+    assert main() == 2
+    assert said in capsys.readouterr().err
+
+
+def test_run_with_a_suite_is_shown_as_means_and_whole_with_all(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    write_run(tmp_path / "run", world(kind="generated"), suites={"g": SETS})
+    short = vgbench("leaderboard", "show", "run").out
+    for word in ("zeroshot", "cler", "linear-probe", "gain of", "cost", "USD/point", "mean over 3 data sets"):
+        assert word in short, short
+    assert "g/a" not in short.replace("vgbench leaderboard", "")
+    whole = vgbench("leaderboard", "show", "run", "--all").out
+    assert all(name in whole for name in SETS) and "mean over" not in whole
+
+
+# ── Statistics ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_cluster_bootstrap_is_what_resampling_row_by_row_finds() -> None:
+    from scipy.stats import spearmanr
+
+    draw = np.random.default_rng(3)
+    x = draw.integers(0, 6, (9, 2)).astype(float)  # with ties
+    y = x + draw.normal(0, 2, (9, 2)).round()
+    clusters = ["a", "a", "b", "c", "c", "c", "d", "e", "f"]
+    found = stats.mean_spearman(x, y, clusters, resamples=300)
+    names = sorted(set(clusters))
+    counts = np.random.RandomState(0).multinomial(6, np.full(6, 1 / 6), size=300)
+    means = []
+    for count in counts:
+        rows = [i for i, c in enumerate(clusters) for _ in range(count[names.index(c)])]
+        with np.errstate(all="ignore"):
+            rhos = [_rho(spearmanr, x[rows, d], y[rows, d]) for d in range(2)]
+        means.append(np.mean(rhos))
+    known = [m for m in means if np.isfinite(m)]
+    assert found.undefined == 300 - len(known) and found.ci is not None
+    assert (found.ci.lo, found.ci.hi) == pytest.approx(np.quantile(known, [0.025, 0.975]), abs=1e-6)
+
+
+def _rho(spearmanr: Callable[..., object], x: np.ndarray, y: np.ndarray) -> float:
+    return float(spearmanr(x, y).statistic) if len(set(x)) > 1 and len(set(y)) > 1 else float("nan")  # type: ignore[attr-defined]
+
+
+def test_interval_of_a_mean_of_one_difference_is_its_own_and_of_many_covers() -> None:
+    a, b = (np.array([right(share)]) for share in (0.6, 0.5))
+    one = stats.difference(a, b)
+    assert stats.mean_interval([one]).lo == pytest.approx(one.ci.lo, abs=1e-6)
+    draw = np.random.default_rng(0)
+    held = []
+    for _ in range(400):
+        found = []
+        for gain in (0.0, 0.1, 0.2):
+            base = draw.uniform(size=80)
+            p = [(base < 0.5 + g).astype(float) for g in (gain, 0.0)]
+            swap = draw.uniform(size=80) < 0.2  # disagreement both ways
+            p[0][swap] = draw.uniform(size=int(swap.sum())) < 0.5 + gain
+            found.append(stats.difference(p[0][None], p[1][None]))
+        ci = stats.mean_interval(found)
+        held.append(ci.lo <= 0.1 <= ci.hi)
+    assert 0.92 < fmean(held) < 0.99
+    with pytest.raises(ValueError, match="no differences"):
+        stats.mean_interval([])
