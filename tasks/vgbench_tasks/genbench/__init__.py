@@ -109,7 +109,7 @@ def _tasks(family: _Family, of: BenchmarkSet) -> Iterator[TaskSpec]:
         primary="corpus",
         options=(
             Option("corpus", "path", None, "captions: a Parquet file with a column caption, or a text of lines"),
-            Option("encoder", "str", family.encoder, "the encoder whose text tower compares"),
+            Option("encoder", "encoder", family.encoder, "the encoder whose text tower compares"),
             *_unasked(family),
         ),
     )

@@ -28,7 +28,7 @@ def options(*, encoder: str, images_per_class: int | None) -> tuple[Option, ...]
     return (
         Option("readout", "str", "cler", "how test images are told apart", choices=READOUTS),
         Option("probe", "str", "logreg-text", "probe fitted on the features (readout=linear-probe)"),
-        Option("encoder", "str", encoder, "the fixed encoder"),
+        Option("encoder", "encoder", encoder, "the fixed encoder"),
         Option(
             "val",
             "str",
