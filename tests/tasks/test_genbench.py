@@ -94,9 +94,8 @@ def test_probes_readouts_and_encoders_never_share_a_column(home: Path) -> None:
 
 def test_validation_on_real_images_is_marked(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
     task = "toybox/genbench/stars:readout=linear-probe,probe=logreg-path,n_test=4,val="
-    answer = vgbench(
-        *("run", "--source", "toybox", "--tasks", task + "real", task + "source", "--images-per-class", "8", "-o", "run")
-    )
+    tasks = (task + "real", task + "source")
+    answer = vgbench("run", "--source", "toybox", "--tasks", *tasks, "--images-per-class", "8", "-o", "run")
     assert answer.code == 0, answer.err
     assert "learns from real labels beside the source's images: toybox/genbench/stars:val=real" in answer.out
     cells = [json.loads(path.read_text())["task"] for path in (tmp_path / "run" / "cells").glob("*/result.json")]
@@ -173,13 +172,12 @@ def test_what_was_learned_beats_the_control_and_original_beats_chance(finished: 
 
 
 def test_a_source_that_lacks_a_class_gets_no_score(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
-    made = vgbench(
-        *("generate", "--source", "toybox:micro_batch=4", "--classes", "toybox-stars/star-4,star-6,star-7,star-8,star-9"),
-        *("--images-per-class", "4", "--format", "folder", "-o", str(tmp_path / "mine")),
-    )
+    classes = "toybox-stars/star-4,star-6,star-7,star-8,star-9"
+    request = ("--source", "toybox:micro_batch=4", "--classes", classes, "--images-per-class", "4")
+    made = vgbench("generate", *request, "--format", "folder", "-o", str(tmp_path / "mine"))
     assert made.code == 0, made.err
-    run = ("run", "--source", f"folder:{tmp_path / 'mine'}", "--tasks", "toybox/genbench/stars", "--images-per-class", "4")
-    answer = vgbench(*run, "--json")
+    source = ("--source", f"folder:{tmp_path / 'mine'}", "--images-per-class", "4")
+    answer = vgbench("run", *source, "--tasks", "toybox/genbench/stars", "--json")
     assert answer.code in (1, 3), answer.err
     assert "star-10" in answer.out + answer.err and "Traceback" not in answer.err
     assert all(not cell["metrics"] for cell in answer.json["cells"])

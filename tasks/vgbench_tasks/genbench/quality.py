@@ -42,7 +42,7 @@ def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of
             measures=tuple(MEASURES),
             n=n,
             reference=stages.features(g, of.split(g, chosen, "test").images, encoder, crop=of.crop),
-            text=stages.text_features(g, encoder, classes, g.part("prompts", of.prompts)),  # type: ignore[arg-type]
+            text=stages.text_features(g, encoder, classes, g.part("prompts", of.prompts)),
         )
     )
 

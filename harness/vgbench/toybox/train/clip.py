@@ -92,7 +92,10 @@ def config(vocab_size: int) -> dict[str, Any]:
 def build(vocab_size: int) -> nn.Module:
     """Return the untrained model."""
     cfg = config(vocab_size)["model_cfg"]
-    return open_clip.CLIP(embed_dim=WIDTH, vision_cfg=dict(cfg["vision_cfg"]), text_cfg=dict(cfg["text_cfg"]))
+    model: nn.Module = open_clip.CLIP(
+        embed_dim=WIDTH, vision_cfg=dict(cfg["vision_cfg"]), text_cfg=dict(cfg["text_cfg"])
+    )
+    return model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,7 +254,7 @@ def _loss(
     parts = {"caption": caption.item()}
     total = caption
     sizes = [len(tokens) for tokens in single.values()]
-    known = encode_text(model, torch.cat(list(single.values())), end).split(sizes)
+    known = torch.split(encode_text(model, torch.cat(list(single.values())), end), sizes)
     truth = corpus.factors[torch.from_numpy(rows)]
     for i, (factor, values) in enumerate(zip(single, known, strict=True)):
         one = functional.cross_entropy(scale * image @ values.T, truth[:, i], ignore_index=NONE)
@@ -285,7 +288,7 @@ def zeroshot(model: Any, corpus: Corpus, single: Mapping[str, Tensor], end: int)
     """Return the zero-shot accuracy of each factor on held-out images, fractions; kinds also by where they occur."""
     model.eval()
     image = torch.cat(
-        [functional.normalize(model.encode_image(normalised(part)), dim=-1) for part in corpus.pixels.split(500)]
+        [functional.normalize(model.encode_image(normalised(part)), dim=-1) for part in torch.split(corpus.pixels, 500)]
     )
     figures: dict[str, float] = {}
     for i, (factor, tokens) in enumerate(single.items()):

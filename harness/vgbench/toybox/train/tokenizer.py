@@ -22,7 +22,7 @@ def tokenizer(vocabulary: Sequence[str]) -> Any:
     merges = _merges(vocabulary)
     symbols = [*octets, *(s + "</w>" for s in octets), *("".join(pair) for pair in merges)]
     vocab = {symbol: i for i, symbol in enumerate([*symbols, "<|startoftext|>", "<|endoftext|>"])}
-    found = CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=CONTEXT)
+    found: Any = CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=CONTEXT)  # type: ignore[arg-type]  # its stub says str
     if len(found) != len(vocab):  # transformers 5 accepts other names for these arguments, and ignores them
         raise RuntimeError(f"the tokenizer has {len(found)} tokens, not {len(vocab)}")
     long = [word for word in vocabulary if len(found(word)["input_ids"]) != 3]
