@@ -40,7 +40,7 @@ def test_real_validation_images_leave_the_sources_own_alone() -> None:
     x, labels = drawn(5, seed=1)
     val = drawn(2, seed=3)
     found = Holdout.of(lesson(x, labels, val=val))
-    assert len(found.x) == len(x) and found.val_x is val[0] and found.labels.tolist() == [labels.tolist()]
+    assert len(found.x) == len(x) and found.val_x is val[0] and found.labels.tolist() == labels.tolist()
 
 
 @pytest.mark.parametrize("is_several", [False, True])
@@ -49,7 +49,7 @@ def test_own_validation_images_are_not_fitted_on(is_several: bool) -> None:
     found = Holdout.of(lesson(x, several(labels) if is_several else labels))
     assert len(found.val_x) >= 5 and len(found.x) + len(found.val_x) == len(x)
     assert not set(map(bytes, found.x)) & set(map(bytes, found.val_x))
-    assert found.labels.shape[:2] == (1, len(found.x)) and len(found.val_labels) == len(found.val_x)
+    assert len(found.labels) == len(found.x) and len(found.val_labels) == len(found.val_x)
 
 
 def test_best_has_the_most_right_then_the_lowest_cross_entropy_then_stands_first() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vgbench import Part, hookimpl
+from vgbench import Part, hookimpl, stages
 
 # Half decades around C = 1, scikit-learn's default: CLIP's own probes searched 1e-6..1e6 in scikit-learn's inverse
 # (Radford et al. 2021, A.3), whose ends no set of theirs chose (the grid is ours: assumed).
@@ -83,7 +83,7 @@ def vgbench_offer_parts() -> Iterable[Part]:
         "elevater:fit",
         ELEVATER,
         "ELEVATER's linear probe to the letter: SGD from text, 90 trials, the best of 50 epochs ON TEST",
-        needs=("torch",),
+        needs=stages.TORCH,
     )
     yield _probe(
         "trex-sklearn",

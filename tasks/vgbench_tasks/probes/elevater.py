@@ -7,7 +7,7 @@ GenBench runs (protocols.md §1.6). It reports the best of 50 epochs *on the tes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ def fit(lesson: Lesson, values: Mapping[str, Any]) -> Noted:
         return _epochs(x, labels, lesson.text, setting, values, n_epochs=n, generator=generator)
 
     def trial(setting: Setting) -> float:
-        heads = epochs(holdout.x, holdout.labels[0], setting, values["sweep_epochs"])
+        heads = epochs(holdout.x, holdout.labels, setting, values["sweep_epochs"])
         val_x = _tensor(holdout.val_x)
         return max(metric(values["metric"], head.scores(val_x), holdout.val_labels) for head in heads)
 
@@ -91,18 +91,16 @@ def sweep(values: Mapping[str, Any], trial: Callable[[Setting], float]) -> tuple
     best, best_score = Setting(0.0, 0.0), 0.0
     for lr in values["lrs"]:
         peak, peak_score = -1, 0.0
-
-        def climb(positions: Sequence[int], lr: float, peak: int, score: float) -> tuple[int, float]:
+        for span in (None, *values["spans"]):
+            if span is None:
+                positions = list(range(0, len(decays), values["coarse_step"]))
+            else:
+                sides = (max(peak - span, 0), min(peak + span, len(decays) - 1))
+                positions = [i for i in sides if i != peak]
             for i in positions:
-                found = trial(Setting(lr, decays[i]))
-                if found > score:
-                    peak, score = i, found
-            return peak, score
-
-        peak, peak_score = climb(range(0, len(decays), values["coarse_step"]), lr, peak, peak_score)
-        for span in values["spans"]:
-            sides = (max(peak - span, 0), min(peak + span, len(decays) - 1))
-            peak, peak_score = climb([i for i in sides if i != peak], lr, peak, peak_score)
+                score = trial(Setting(lr, decays[i]))
+                if score > peak_score:
+                    peak, peak_score = i, score
         if peak_score > best_score:
             best, best_score = Setting(lr, decays[peak]), peak_score
     return best, best_score

@@ -20,7 +20,7 @@ LEAST = 1e-12  # a probability that the cross-entropy counts as no less: log of 
 class Holdout:
     """Features and labels to fit on, and those to choose by; ``val_x`` has no row where there is nothing to choose by.
 
-    ``labels`` (P, N…) and ``val_labels`` (M,) or (M, C): those of the first label vector.
+    Labels are (N,) and (M,), or (N, C) and (M, C) where images have several.
     """
 
     x: Features
@@ -38,9 +38,9 @@ class Holdout:
         assert lesson.x is not None
         first = lesson.labels[0]
         if lesson.val is not None:
-            return cls(lesson.x, lesson.labels[:1], *lesson.val)
+            return cls(lesson.x, first, *lesson.val)
         chosen = held_out(lesson.ids, first)
-        return cls(lesson.x[~chosen], lesson.labels[:1, ~chosen], lesson.x[chosen], first[chosen])
+        return cls(lesson.x[~chosen], first[~chosen], lesson.x[chosen], first[chosen])
 
 
 def held_out(ids: Sequence[str], labels: Labels) -> NDArray[np.bool_]:

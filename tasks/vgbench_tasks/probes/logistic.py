@@ -46,7 +46,7 @@ def fit_chosen(lesson: Lesson, values: Mapping[str, Any]) -> Noted:
     chosen = len(cs) // 2
     if len(holdout.val_x):
         basis, val_x = Basis.of(seen(holdout.x)), seen(holdout.val_x)
-        path = _path(basis, holdout.labels[0], lesson, cs=cs, tol=values["tol"], prior=prior)
+        path = _path(basis, holdout.labels, lesson, cs=cs, tol=values["tol"], prior=prior)
         chosen = best([probabilities(one, val_x) for one in path], holdout.val_labels)
     fits = _fits(seen(lesson.x), lesson.labels, lesson, values, cs=[cs[chosen]], prior=prior)
     notes = {

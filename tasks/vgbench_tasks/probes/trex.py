@@ -43,7 +43,7 @@ def fit(lesson: Lesson, values: Mapping[str, Any]) -> Noted:
 
     def top1(trial: optuna.trial.Trial) -> float:
         c = trial.suggest_float("C", *values["c_range"], log=True)
-        model = _fitted(holdout.x, holdout.labels[0], values, c=c)
+        model = _fitted(holdout.x, holdout.labels, values, c=c)
         return float((model.predict(holdout.val_x) == holdout.val_labels).mean())
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
