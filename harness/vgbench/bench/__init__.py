@@ -5,3 +5,8 @@ from __future__ import annotations
 BENCHES = {
     "calibration": ("vgbench.bench.calibration.run:bench", "does each bias metric answer its own dial, and the truth?"),
 }
+# Speeds that must hold: modules of this package whose ``measure`` runs in a process of its own (see `speed`).
+SPEEDS = {
+    "decode": ("vgbench.bench.decode", "JPEG of 512 px to 224 px: at least 2.5 times Pillow's speed, the same pixels"),
+    "embed": ("vgbench.bench.embed", "JPEG to features: at most 1.15 times the slower of decoding and network"),
+}

@@ -7,7 +7,7 @@ import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vgbench.bench import BENCHES
+from vgbench.bench import BENCHES, SPEEDS
 from vgbench.commands.output import note, write, write_columns, write_json
 from vgbench.errors import UsageError, unknown
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
-    parser = commands.add_parser("bench", help="measure the instrument itself: calibration")
+    parser = commands.add_parser("bench", help="measure the instrument itself: calibration, speeds")
     parser.add_argument("name", nargs="?", help="one of them; without it their names are listed")
     parser.add_argument("-o", "--output", metavar="DIR", help="where rows are kept and results written")
     parser.add_argument("--minutes", type=float, metavar="M", help="begin nothing new after M minutes; 0: results only")
@@ -26,14 +26,17 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
 
 def call(args: argparse.Namespace, context: Context) -> int:
     if args.name is None:
+        every = {**BENCHES, **SPEEDS}
         if args.json:
-            listed = [{"name": name, "kind": "bench", "summary": text} for name, (_, text) in BENCHES.items()]
+            listed = [{"name": name, "kind": "bench", "summary": text} for name, (_, text) in every.items()]
             write_json(listed)  # as `list --json`
         else:
-            write_columns([(name, text) for name, (_, text) in BENCHES.items()])
+            write_columns([(name, text) for name, (_, text) in every.items()])
         return 0
+    if args.name in SPEEDS:
+        return _speed(args)
     if args.name not in BENCHES:
-        raise unknown("bench", args.name, BENCHES)
+        raise unknown("bench", args.name, [*BENCHES, *SPEEDS])
     if args.output is None:
         raise UsageError("where are the rows kept?", hint=f"vgbench bench {args.name} -o docs/{args.name}")
     folder = Path(args.output)
@@ -44,3 +47,23 @@ def call(args: argparse.Namespace, context: Context) -> int:
     else:
         write(f"results: {folder / 'results.md'}")
     return 0
+
+
+def _speed(args: argparse.Namespace) -> int:
+    """Measure a speed that must hold; return 1 when it does not."""
+    from vgbench.bench.speed import apart
+
+    if args.output is not None or args.minutes is not None:
+        raise UsageError(f"bench {args.name} keeps no rows: it takes no -o and no --minutes")
+    measured = apart(SPEEDS[args.name][0])
+    if args.json:
+        write_json({"schema": "vgbench.bench/1", "name": args.name, "measured": measured})
+    else:
+        for one in measured:
+            bound = f"{'at most' if one['is_limit'] else 'at least'} {one['goal']:g}"
+            seconds = ", ".join(f"{name} {value:.3f} s" for name, value in one["medians"].items())
+            write(f"{one['id']}  {one['ratio']:.2f} ({bound})  {'holds' if one['holds'] else 'DOES NOT HOLD'}")
+            write(f"  medians of {one['n']}: {seconds}; load {one['load']:g}")
+            for reason in one["breaks"]:
+                write(f"  {reason}")
+    return 0 if all(one["holds"] for one in measured) else 1
