@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from vgbench.commands import weights
 from vgbench.commands.output import note, write, write_columns, write_json
 from vgbench.errors import UsageError, VgbenchError
 
@@ -34,27 +35,32 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     verify.set_defaults(call=call_verify)
     fetch.add_argument("--source", nargs="+", default=[], metavar="S", help="also what these sources name on the Hub")
     for verb in (doctor, fetch, verify):
-        verb.add_argument("--tasks", nargs="+", metavar="T", help="only the data sets of these tasks")
+        verb.add_argument("--encoder", nargs="+", default=[], metavar="E", help="also the weights of these encoders")
+        verb.add_argument("--tasks", nargs="+", metavar="T", help="only what these tasks use")
     for verb in (doctor, fetch, register, verify):
         verb.add_argument("--json", action="store_true", help="the same as JSON")
 
 
 def call_doctor(args: argparse.Namespace, context: Context) -> int:
     locator = _locator(context)
-    return _report(args, [_on_this_machine(locator.standing(spec)) for spec in _wanted(args, context)])
+    asked = weights.wanted(args, context)
+    found = [_on_this_machine(locator.standing(spec)) for spec in _wanted(args, context)]
+    return _report(args, found, [weights.standing(spec, locator, context.environment) for spec in asked])
 
 
 def call_fetch(args: argparse.Namespace, context: Context) -> int:
     locator = _locator(context)
     wanted = _wanted(args, context) if args.tasks or not args.source else []
+    asked = weights.wanted(args, context)
     places = [place for text in args.source for place in _hub_options(context.registry.source(text))]
     places += [spec.place for spec in wanted if _on_hub(locator, spec)]
+    places += weights.repositories(asked)
     for place in dict.fromkeys(places):
         _fetch(place.removeprefix("hf:").removeprefix("//"), locator, context)
     standings = [locator.observe(spec) for spec in wanted]
     if args.source and not args.json:
         write_columns([("fetched", place) for place in places] or [("nothing to fetch", " ".join(args.source))])
-    return _report(args, standings)
+    return _report(args, standings, [weights.standing(spec, locator, context.environment) for spec in asked])
 
 
 def _on_this_machine(standing: Standing) -> Standing:
@@ -123,8 +129,9 @@ def call_add(args: argparse.Namespace, context: Context) -> int:
 def call_verify(args: argparse.Namespace, context: Context) -> int:
     locator = _locator(context, fresh=True)
     here = [standing for spec in _wanted(args, context) if (standing := locator.standing(spec)).state != "absent"]
-    _report(args, here)
-    return 4 if any(standing.state == "changed" for standing in here) else 0
+    asked = [weights.standing(spec, locator, context.environment) for spec in weights.wanted(args, context)]
+    _report(args, here, asked)
+    return 4 if any(standing.state == "changed" for standing in (*here, *asked)) else 0
 
 
 def _locator(context: Context, *, fresh: bool = False) -> Locator:
@@ -137,17 +144,19 @@ def _wanted(args: argparse.Namespace, context: Context) -> list[DatasetSpec]:
     """Return the data sets that the tasks declare, or all there are."""
     registry = context.registry
     if not args.tasks:
-        return [offer.spec for offer in registry.datasets]
+        return [] if args.encoder else [offer.spec for offer in registry.datasets]
     names = dict.fromkeys(name for text in args.tasks for task in registry.task(text) for name in task.spec.datasets)
-    if not names:
+    if not names and not weights.wanted(args, context):
         raise UsageError(f"{' and '.join(args.tasks)}: no data set is declared", hint="see: vgbench list datasets")
     return [registry.datasets.get(name).spec for name in names]
 
 
-def _report(args: argparse.Namespace, standings: Sequence[Standing]) -> int:
-    """Print how each stands; return 3 when one cannot be used as it stands."""
+def _report(args: argparse.Namespace, datasets: Sequence[Standing], encoders: Sequence[Standing] = ()) -> int:
+    """Print how each data set and each encoder's weights stand; return 3 when one cannot be used as it stands."""
+    standings = [*datasets, *encoders]
     if args.json:
-        write_json({"schema": SCHEMA, "datasets": [asdict(standing) for standing in standings]})
+        told = {"datasets": datasets, "weights": encoders}
+        write_json({"schema": SCHEMA, **{kind: [asdict(standing) for standing in told[kind]] for kind in told}})
     else:
         rows = [
             (s.name, s.state, (s.identity or "")[:12], s.detail or f"{s.path}{' (Parquet)' * (s.layout == 'parquet')}")

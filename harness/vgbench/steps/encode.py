@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vgbench.decoding import Preprocessing, batches
+from vgbench.decoding import Batch, Preprocessing, batches
 from vgbench.images import ImageSet, write_table
 from vgbench.inplace import local
 from vgbench.steps.embed import FEATURES_FILE, ROWS_FILE
 from vgbench.steps.predict import torch_settings
-from vgbench.types import Made, Step
+from vgbench.types import Made, Progress, Step
 
 META_FILE = "meta.json"
 
@@ -50,27 +51,17 @@ def encode(step: Step) -> Made:
     images = ImageSet.open(step.inputs["images"])
     if not len(images):
         raise ValueError("there are no images to encode")
-    features: NDArray[np.float32] | None = None
     threads, crop = step.params["threads"], step.params["crop"]
     with torch_settings(threads, deterministic=step.device == "cpu"), torch.inference_mode():
         network = opened(step)
-        encoded = zip(images.ids, images.encoded(), strict=True)
         ready = batches(
-            encoded,
+            zip(images.ids, images.encoded(), strict=True),
             network.preprocessing,
             batch=step.params["batch"],
             crop=crop,
             threads=_decoders(step.device, threads),
         )
-        done = 0
-        for made in ready:
-            found = network.images(made.pixels.to(step.device, non_blocking=True))[: made.n].float().cpu().numpy()
-            if features is None:
-                features = np.empty((len(images), found.shape[1]), np.float32)
-            features[made.start : made.start + made.n] = found
-            done += made.n
-            step.progress(done, len(images))
-    assert features is not None
+        features = embedded(network, ready, n=len(images), device=step.device, progress=step.progress)
     _write(step, features, {"preprocessing": _described(network.preprocessing, crop)})
     rows = {"image_id": images.ids, "label": images.labels}
     if "labels" in images.table.column_names:  # a set whose images have several
@@ -107,6 +98,23 @@ def encode_text(step: Step) -> Made:
     each = _unit(np.concatenate(parts)).reshape(len(names), len(templates), -1)
     _write(step, _unit(each.mean(axis=1)).astype(np.float32), {"templates": len(templates)})
     return Made(len(names))
+
+
+def embedded(
+    network: Network, ready: Iterable[Batch], *, n: int, device: str, progress: Progress
+) -> NDArray[np.float32]:
+    """Show a network the batches of n images as they come; return their features (N, D) float32 in the set's order."""
+    features: NDArray[np.float32] | None = None
+    done = 0
+    for batch in ready:
+        found = network.images(batch.pixels.to(device, non_blocking=True))[: batch.n].float().cpu().numpy()
+        if features is None:
+            features = np.empty((n, found.shape[1]), np.float32)
+        features[batch.start : batch.start + batch.n] = found
+        done += batch.n
+        progress(done, n)
+    assert features is not None  # n > 0
+    return features
 
 
 def opened(step: Step) -> Network:

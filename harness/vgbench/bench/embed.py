@@ -1,0 +1,78 @@
+"""``vgbench bench embed``: JPEG → features, against the slower of its two halves alone.
+
+The step decodes in one thread while the network runs in another. Each half alone gets the thread that it has in the
+pipeline, so the ratio says what putting them together costs: 1 if the faster half is wholly hidden behind the slower,
+(decoding + network) / slower, at most 2, if nothing is. It needs two free cores: with fewer the halves share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from vgbench.bench.photos import jpegs
+from vgbench.bench.speed import ROUNDS, Measured, interleaved, load, versions
+from vgbench.decoding import Batch, Preprocessing, batches
+from vgbench.steps.encode import embedded
+
+BATCH = 64  # the step's
+GOAL = 1.15  # the issue's
+N_PHOTOS = 64  # shown over and over: what an image holds does not matter
+# Name: timm's architecture, its input, images a round. The tiny one takes about as long as decoding, the hardest case,
+# and needs so many batches that waiting for the first does not show; the larger takes some six times as long.
+NETWORKS = {"tiny": ("test_resnet", 64, 1024), "larger": ("resnet18", 96, 256)}
+
+
+class Network:
+    """A timm network with random weights: what it computes does not matter, how long it takes does."""
+
+    def __init__(self, arch: str, input_px: int) -> None:
+        self.preprocessing = Preprocessing(input_px, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+        self.model: nn.Module = timm.create_model(arch, pretrained=False, num_classes=0).eval()
+
+    def images(self, pixels: Tensor) -> Tensor:
+        """Turn (B, 3, P, P) uint8 into (B, D)."""
+        features: Tensor = self.model(self.preprocessing.normalised(pixels))
+        return features
+
+
+@torch.inference_mode()
+def measure() -> list[Measured]:
+    """Time decoding alone, the network alone, and the step's own pipeline, for each network."""
+    torch.set_num_threads(1)
+    photos = jpegs(N_PHOTOS)
+    return [compared(name, Network(arch, px), photos, n) for name, (arch, px, n) in NETWORKS.items()]
+
+
+def compared(name: str, network: Network, photos: list[bytes], n: int) -> Measured:
+    """Time decoding n images alone, showing them to the network alone, and the step's own loop over both."""
+    encoded = [(str(i), photos[i % len(photos)]) for i in range(n)]
+
+    def ready() -> Iterator[Batch]:
+        return batches(encoded, network.preprocessing, batch=BATCH, threads=1)
+
+    def embed(given: Iterable[Batch]) -> None:
+        embedded(network, given, n=n, device="cpu", progress=lambda done, total: None)
+
+    decoded, began = list(ready()), load()
+    medians = interleaved(
+        {
+            "decoding": lambda: sum(batch.n for batch in ready()),
+            "network": lambda: embed(decoded),
+            "both": lambda: embed(ready()),
+        }
+    )
+    return Measured(
+        f"embed/{name}",
+        medians["both"] / max(medians["decoding"], medians["network"]),
+        GOAL,
+        is_limit=True,
+        n=ROUNDS,
+        medians=medians,
+        threads={"decoding": 1, "network": 1, "both": 2},
+        load=began,
+        versions=versions("torch", "timm", "simplejpeg"),
+    )
