@@ -160,18 +160,19 @@ def test_clip_score_equals_torchmetrics_formula() -> None:
 def test_mean_text_similarity_equals_its_definition(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts, captions = two_sets(seed, m=4, n=50)
     image_ids = [f"image-{i % 35}" for i in range(50)]
-    expected = plain.mts(prompts.tolist(), captions.tolist(), image_ids, 20, 6)
+    label = np.array([0, 1, 0, 1])
+    expected = [plain.mts(prompts[label == c].tolist(), captions.tolist(), image_ids, 20, 6) for c in (0, 1)]
     for at_a_time in (16_384, 9):
         monkeypatch.setattr("vgbench.metrics.alignment.CAPTIONS_AT_A_TIME", at_a_time)
-        monkeypatch.setattr("vgbench.metrics.alignment.PROMPTS_AT_A_TIME", 3)
-        found = nearest_captions(prompts, captions, image_ids, k=20, top=6)
-        assert found.mean == pytest.approx(expected, abs=1e-12) and len(found.image_ids) == 6
-        assert list(found.similarities) == sorted(found.similarities, reverse=True)
+        monkeypatch.setattr("vgbench.metrics.alignment.PROMPTS_AT_A_TIME", 2 if at_a_time == 9 else 512)
+        found = list(nearest_captions(prompts, label, captions, image_ids, k=20, top=6))
+        assert [one.mean for one in found] == pytest.approx(expected, abs=1e-12)
+        assert all(list(one.similarities) == sorted(one.similarities, reverse=True) for one in found)
 
 
 def test_captions_that_are_alike_are_hit_in_their_order() -> None:
     captions = np.array([[0.0, 1], [1, 0], [1, 0], [1, 0]])
-    found = nearest_captions(np.array([[1.0, 0]]), captions, list("abcd"), k=2, top=5)
+    (found,) = nearest_captions(np.array([[1.0, 0]]), np.zeros(1, int), captions, list("abcd"), k=2, top=5)
     assert found.image_ids == ("b", "c") and found.similarities == (1.0, 1.0)
 
 
@@ -184,7 +185,10 @@ def test_captions_that_are_alike_are_hit_in_their_order() -> None:
         (lambda: unit(np.zeros((2, 3))), "2 features have length 0"),
         (lambda: vendi(np.ones((0, 3))), "no diversity"),
         (lambda: clip_scores(np.ones((1, 3)), np.ones((1, 3)), [[]]), "without a class"),
-        (lambda: nearest_captions(np.ones((1, 3)), np.ones((2, 3)), ["a", "b"], k=3, top=1), "no 3 nearest"),
+        (
+            lambda: list(nearest_captions(np.ones((1, 3)), np.zeros(1, int), np.ones((2, 3)), ["a", "b"], k=3, top=1)),
+            "no 3 nearest",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused(call: Callable[[], object], what: str) -> None:

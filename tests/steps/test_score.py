@@ -1,4 +1,4 @@
-"""score, as a step: scores and several labels reach the scorer; controls and epochs are judged as they must be."""
+"""score, as a step: scores and several labels reach the scorer; controls are judged as they must be."""
 
 from __future__ import annotations
 
@@ -119,16 +119,6 @@ def test_control_of_one_label_needs_no_scores(tmp_path: Path, scorer: Scorer) ->
     }
     found = scored(tmp_path / "a", scorer, control, {"sample_id": ["a", "b"], "class_id": ["ant", "bee"]}, {})
     assert found == {"metric": "mean_per_class", "permutations": [0.5, 0.0]}
-
-
-def test_best_epoch_on_the_test_set_is_what_is_written_and_has_no_interval(tmp_path: Path) -> None:
-    said = ["bee", "ant", "ant", "bee", "ant", "bee"]
-    predictions = {"sample_id": ["a", "b"] * 3, "prediction": said, "epoch": pa.array([0, 0, 1, 1, 2, 2], pa.int32())}
-    found = scored(tmp_path / "a", top1, predictions, {"sample_id": ["b", "a"], "class_id": ["bee", "ant"]}, {})
-    assert found["epochs"] == [0.0, 1.0, 1.0]
-    assert found["metrics"][0]["value"] == 1.0 and all(m["ci"] is None for m in found["metrics"])
-    kept = pq.read_table(tmp_path / "a" / "out" / "predictions.parquet").to_pydict()
-    assert kept == {"sample_id": ["a", "b"], "prediction": ["ant", "bee"], "epoch": [1, 1]}
 
 
 def test_columns_become_arrays() -> None:
