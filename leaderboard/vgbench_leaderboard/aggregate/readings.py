@@ -84,7 +84,16 @@ class Suite:
     datasets: tuple[str, ...]
     rows: tuple[str, ...]
     readings: Mapping[tuple[str, str, Way, str], Reading]
-    others: Mapping[tuple[str, Way], Sequence[Cell]] = field(default_factory=dict)
+    others: Mapping[tuple[str, Way], Sequence[Cell]]
+    zeroshots: Mapping[tuple[str, str, str], tuple[Reading, ...]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        found: dict[tuple[str, str, str], tuple[Reading, ...]] = {}
+        for (row, dataset, way, split), reading in self.readings.items():
+            if way.is_zeroshot and split == TEST:
+                place = row, dataset, way.encoder
+                found[place] = (*found.get(place, ()), reading)
+        object.__setattr__(self, "zeroshots", found)
 
     @property
     def ways(self) -> list[Way]:
@@ -98,14 +107,10 @@ class Suite:
 
     def zeroshot(self, row: str, dataset: str, way: Way) -> Reading | str:
         """Return the zero-shot reading of the same data set and encoder, or why there is none to compare with."""
-        found = [
-            reading
-            for (r, d, w, split), reading in self.readings.items()
-            if (r, d, w.encoder, split) == (row, dataset, way.encoder, TEST) and w.is_zeroshot
-        ]
+        found = self.zeroshots.get((row, dataset, way.encoder), ())
         if len(found) > 1:
             options = way.readout.partition(":")[2]
-            found = [reading for reading in found if reading.way.readout.partition(":")[2] == options]
+            found = tuple(reading for reading in found if reading.way.readout.partition(":")[2] == options)
         if len(found) != 1:
             return f"{dataset} (no zero-shot cell)" if not found else f"{dataset} (several zero-shot columns)"
         return found[0] if found[0].value is not None else f"{dataset} (zero-shot: {found[0].why_none})"
