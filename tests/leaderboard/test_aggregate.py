@@ -289,6 +289,11 @@ def test_figure_that_is_better_when_low_is_turned_round_and_a_constant_one_refus
     assert by_name["vendi"].rho is None and by_name["vendi"].reason and "no order in g/a" in by_name["vendi"].reason
 
 
+def test_tasks_below_a_data_set_describe_it_whether_the_suite_names_them_or_not() -> None:
+    made = many()
+    assert correlations(suite(made, SETS), items(made)) == correlations(suite(made, TASKS), items(made))
+
+
 def test_halves_share_no_noise() -> None:
     made = many(rows=40, shared=True)  # CLER and probe are the same coin tosses: nothing but shared noise
     whole, halves = (one for one in correlations(suite(made, TASKS), items(made)) if one.figure == "cler")

@@ -119,13 +119,17 @@ class Suite:
 def suite_of(name: str, tasks: Sequence[str], cells: Iterable[Cell], rows: Sequence[str]) -> Suite:
     """Sort a suite's cells into readings. Tasks that have a readout count; where none has, all of them.
 
-    ``rows`` are keys of ``results.row_of``. Raises ``UsageError`` where one data set was read out one way by
-    different graphs (other samples, another version): such cells never share a column, nor a mean.
+    Of tasks named below a data set's (genbench/dtd/quality describes genbench/dtd) all cells are taken, whether the
+    suite names them or not. ``rows`` are keys of ``results.row_of``. Raises ``UsageError`` where one data set was read
+    out one way by different graphs (other samples, another version): such cells never share a column, nor a mean.
     """
-    mine = sorted((cell for cell in cells if cell.task.name in tasks), key=lambda cell: cell.digest)
+    ours = (cell for cell in cells if cell.task.name in tasks or _described(cell.task.name) in tasks)
+    mine = sorted(ours, key=lambda cell: cell.digest)
     read_out = {cell.task.name for cell in mine if READOUT in cell.task.options}
     absent = set(tasks) - {cell.task.name for cell in mine}  # with what is not here at all nothing is complete
-    datasets = tuple(t for t in tasks if not read_out or t in read_out or (t in absent and not _is_quality(t, tasks)))
+    datasets = tuple(
+        task for task in tasks if not read_out or task in read_out or (task in absent and _described(task) not in tasks)
+    )
     labels = _labels(mine)
     grouped: dict[tuple[str, str, Way, str], list[Cell]] = {}
     others: dict[tuple[str, Way], list[Cell]] = {}
@@ -149,9 +153,9 @@ def suite_of(name: str, tasks: Sequence[str], cells: Iterable[Cell], rows: Seque
     return Suite(name, datasets, tuple(rows), readings, others)
 
 
-def _is_quality(task: str, tasks: Sequence[str]) -> bool:
-    """Say whether a task is named below another one of the suite: genbench/dtd/quality describes genbench/dtd."""
-    return task.rpartition("/")[0] in tasks
+def _described(task: str) -> str:
+    """Return the data set that a task would describe by its name: genbench/dtd of genbench/dtd/quality."""
+    return task.rpartition("/")[0]
 
 
 def _labels(cells: Iterable[Cell]) -> dict[str, str]:
