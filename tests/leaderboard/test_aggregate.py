@@ -15,7 +15,7 @@ from tests.leaderboard.made import make_cell, write_run
 from vgbench import UsageError, stats
 from vgbench.cli import main
 from vgbench.commands.answers import AggregateAnswer
-from vgbench.results import Cell, Items, Leaderboard, Production, dump
+from vgbench.results import Cell, Items, Leaderboard, Observed, Production, dump, read_cell
 from vgbench_leaderboard.aggregate.correlation import correlations
 from vgbench_leaderboard.aggregate.cost import costs, measured, published_prices
 from vgbench_leaderboard.aggregate.figures import is_in_first_half
@@ -289,6 +289,11 @@ def test_figure_that_is_better_when_low_is_turned_round_and_a_constant_one_refus
     assert by_name["vendi"].rho is None and by_name["vendi"].reason and "no order in g/a" in by_name["vendi"].reason
 
 
+def test_tasks_below_a_data_set_describe_it_whether_the_suite_names_them_or_not() -> None:
+    made = many()
+    assert correlations(suite(made, SETS), items(made)) == correlations(suite(made, TASKS), items(made))
+
+
 def test_halves_share_no_noise() -> None:
     made = many(rows=40, shared=True)  # CLER and probe are the same coin tosses: nothing but shared noise
     whole, halves = (one for one in correlations(suite(made, TASKS), items(made)) if one.figure == "cler")
@@ -369,6 +374,19 @@ def test_run_with_a_suite_is_shown_as_means_and_whole_with_all(vgbench: Callable
     assert "g/a" not in short.replace("vgbench leaderboard", "")
     whole = vgbench("leaderboard", "show", "run", "--all").out
     assert all(name in whole for name in SETS) and "mean over" not in whole
+
+
+def test_real_run_keeps_what_its_images_took(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    few = vgbench("run", "--source", "toybox", "original", "--tasks", "digits", "--images-per-class", "4", "-o", "few")
+    assert few.code == 0, few.err
+    took = {}
+    for folder in (tmp_path / "few" / "cells").iterdir():
+        observed = Observed.model_validate_json((folder / "observed.json").read_text())
+        assert observed.production is not None
+        took[read_cell(folder).source.name] = observed.production
+    assert len(took["toybox"].marginal) == 10 and took["toybox"].fixed == {}  # a node for each class; nothing ahead
+    assert len(took["original"].marginal) == 1
+    assert all(seconds > 0 for seconds in took["toybox"].marginal.values())
 
 
 # ── Statistics ───────────────────────────────────────────────────────────────────────────────────

@@ -107,13 +107,15 @@ class RunCell(Record):
 
 
 class RunAnswer(Record):
-    """What ``run --json`` prints."""
+    """What ``run --json`` prints; ``rows`` are the rows' names, by the places that ``aggregates`` speak of."""
 
     schema_: Literal["vgbench.run/1"] = Field(alias="schema")
     run_dir: str
     leaderboard: str | None
     shards_made: int
     cells: list[RunCell]
+    rows: list[str]
+    aggregates: Aggregates
 
 
 class InstalledPlugin(Record):

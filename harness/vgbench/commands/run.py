@@ -87,9 +87,10 @@ def _remake(steps: list[str], context: Context) -> None:
 
 def _report(args: argparse.Namespace, run_dir: Path, cells: list[Cell], made: int, display: Any) -> None:
     from vgbench import results
-    from vgbench.commands.table import write_board
+    from vgbench.commands.table import row_name, write_board
 
     board_path = run_dir / results.LEADERBOARD_FILE
+    board = results.read_leaderboard(board_path) if board_path.exists() else None
     for cell in cells:
         if cell.status == "failed":
             note(f"failed: {cell.source.name} × {cell.task.name}: {cell.reason}")
@@ -100,14 +101,16 @@ def _report(args: argparse.Namespace, run_dir: Path, cells: list[Cell], made: in
             {
                 "schema": "vgbench.run/1",
                 "run_dir": str(run_dir),
-                "leaderboard": str(board_path) if board_path.exists() else None,
+                "leaderboard": str(board_path) if board else None,
                 "shards_made": made,
                 "cells": [_cell_line(cell) for cell in cells],
+                "rows": [row_name(row, board.rows) for row in board.rows] if board else [],
+                "aggregates": (board.aggregates if board else results.Aggregates()).model_dump(mode="json"),
             }
         )
         return
-    if board_path.exists():
-        write_board(results.read_leaderboard(board_path))
+    if board:
+        write_board(board)
     write(f"made {made} shards in {display.seconds:.1f} s" if made else "nothing to make: everything was in the store")
     write(f"leaderboard: {board_path}")
 

@@ -79,14 +79,17 @@ def gains_of(suite: Suite, way: Way) -> Figure:
 def on_halves(suite: Suite, way: Way, items_of: ItemsOf) -> Halves:
     """Return each row's and data set's mean over either half of the test items, where they have values."""
     found: tuple[dict[Place, float], dict[Place, float]] = ({}, {})
+    known: dict[tuple[str, ...], list[bool]] = {}  # test sets are large, and the same for every row
     for row in suite.rows:
         for dataset, reading in suite.of(row, way).items():
             items = reading.items(items_of) if reading is not None and reading.value is not None else ""
             if reading is None or isinstance(items, str):
                 continue
-            in_first = [is_in_first_half(sample_id) for sample_id in items.sample_ids]
+            ids = items.sample_ids
+            if ids not in known:
+                known[ids] = [is_in_first_half(sample_id) for sample_id in ids]
             for half, of in enumerate(found):
-                chosen = items.values[:, [first != bool(half) for first in in_first]]
+                chosen = items.values[:, [first != bool(half) for first in known[ids]]]
                 if chosen.size:
                     of[row, dataset] = reading.sign * float(chosen.mean())
     return found

@@ -23,13 +23,8 @@ def over_suite(suite: Suite, items_of: ItemsOf) -> list[SuiteMean]:
     Both are averaged only when complete. The metrics are each data set's own, all of them fractions; a data set counts
     once, whatever its size. Source: the headline figure of GenBench (arXiv 2307.13697) shows such gains.
     """
-    rows_read = {row for row, *_ in suite.readings}
-    return [
-        _suite_mean(suite, at, way, items_of)
-        for at, row in enumerate(suite.rows)
-        if row in rows_read
-        for way in suite.ways
-    ]
+    read, ways = {row for row, *_ in suite.readings}, suite.ways
+    return [_suite_mean(suite, at, way, items_of) for at, row in enumerate(suite.rows) if row in read for way in ways]
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,16 @@ class Suite:
     datasets: tuple[str, ...]
     rows: tuple[str, ...]
     readings: Mapping[tuple[str, str, Way, str], Reading]
-    others: Mapping[tuple[str, Way], Sequence[Cell]] = field(default_factory=dict)
+    others: Mapping[tuple[str, Way], Sequence[Cell]]
+    zeroshots: Mapping[tuple[str, str, str], tuple[Reading, ...]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        found: dict[tuple[str, str, str], tuple[Reading, ...]] = {}
+        for (row, dataset, way, split), reading in self.readings.items():
+            if way.is_zeroshot and split == TEST:
+                place = row, dataset, way.encoder
+                found[place] = (*found.get(place, ()), reading)
+        object.__setattr__(self, "zeroshots", found)
 
     @property
     def ways(self) -> list[Way]:
@@ -98,14 +107,10 @@ class Suite:
 
     def zeroshot(self, row: str, dataset: str, way: Way) -> Reading | str:
         """Return the zero-shot reading of the same data set and encoder, or why there is none to compare with."""
-        found = [
-            reading
-            for (r, d, w, split), reading in self.readings.items()
-            if (r, d, w.encoder, split) == (row, dataset, way.encoder, TEST) and w.is_zeroshot
-        ]
+        found = self.zeroshots.get((row, dataset, way.encoder), ())
         if len(found) > 1:
             options = way.readout.partition(":")[2]
-            found = [reading for reading in found if reading.way.readout.partition(":")[2] == options]
+            found = tuple(reading for reading in found if reading.way.readout.partition(":")[2] == options)
         if len(found) != 1:
             return f"{dataset} (no zero-shot cell)" if not found else f"{dataset} (several zero-shot columns)"
         return found[0] if found[0].value is not None else f"{dataset} (zero-shot: {found[0].why_none})"
@@ -114,13 +119,17 @@ class Suite:
 def suite_of(name: str, tasks: Sequence[str], cells: Iterable[Cell], rows: Sequence[str]) -> Suite:
     """Sort a suite's cells into readings. Tasks that have a readout count; where none has, all of them.
 
-    ``rows`` are keys of ``results.row_of``. Raises ``UsageError`` where one data set was read out one way by
-    different graphs (other samples, another version): such cells never share a column, nor a mean.
+    Of tasks named below a data set's (genbench/dtd/quality describes genbench/dtd) all cells are taken, whether the
+    suite names them or not. ``rows`` are keys of ``results.row_of``. Raises ``UsageError`` where one data set was read
+    out one way by different graphs (other samples, another version): such cells never share a column, nor a mean.
     """
-    mine = sorted((cell for cell in cells if cell.task.name in tasks), key=lambda cell: cell.digest)
+    ours = (cell for cell in cells if cell.task.name in tasks or _described(cell.task.name) in tasks)
+    mine = sorted(ours, key=lambda cell: cell.digest)
     read_out = {cell.task.name for cell in mine if READOUT in cell.task.options}
     absent = set(tasks) - {cell.task.name for cell in mine}  # with what is not here at all nothing is complete
-    datasets = tuple(t for t in tasks if not read_out or t in read_out or (t in absent and not _is_quality(t, tasks)))
+    datasets = tuple(
+        task for task in tasks if not read_out or task in read_out or (task in absent and _described(task) not in tasks)
+    )
     labels = _labels(mine)
     grouped: dict[tuple[str, str, Way, str], list[Cell]] = {}
     others: dict[tuple[str, Way], list[Cell]] = {}
@@ -144,9 +153,9 @@ def suite_of(name: str, tasks: Sequence[str], cells: Iterable[Cell], rows: Seque
     return Suite(name, datasets, tuple(rows), readings, others)
 
 
-def _is_quality(task: str, tasks: Sequence[str]) -> bool:
-    """Say whether a task is named below another one of the suite: genbench/dtd/quality describes genbench/dtd."""
-    return task.rpartition("/")[0] in tasks
+def _described(task: str) -> str:
+    """Return the data set that a task would describe by its name: genbench/dtd of genbench/dtd/quality."""
+    return task.rpartition("/")[0]
 
 
 def _labels(cells: Iterable[Cell]) -> dict[str, str]:
