@@ -167,6 +167,14 @@ def split_encoder(name: str) -> tuple[str, str, str]:
     return f"{distribution}{doubled}{part}", arch, path
 
 
+def _with_text(g: Graph, encoder: Part | Encoder) -> Encoder:
+    if isinstance(encoder, Encoder):
+        return encoder
+    if not encoder.values.get("weights"):
+        raise UsageError(f"encoder {encoder.name!r} has no text tower", hint="for example: toybox-clip")
+    return _network(g, encoder)
+
+
 def _network(g: Graph, part: Part) -> Encoder:
     return Encoder(part, g.weights(part.values["weights"]))
 
@@ -198,9 +206,7 @@ def text_features(g: Graph, encoder: Part | Encoder, classes: ClassList, prompts
 
     ``UsageError`` for an encoder without weights, which has no text tower.
     """
-    if isinstance(encoder, Part) and not encoder.values.get("weights"):
-        raise UsageError(f"encoder {encoder.name!r} has no text tower", hint="for example: toybox-clip")
-    network = encoder if isinstance(encoder, Encoder) else _network(g, encoder)
+    network = _with_text(g, encoder)
     params = {
         "encoder": network.part,
         "weights": network.weights,
@@ -428,16 +434,28 @@ def measured(
 
 
 def mean_text_similarity(
-    g: Graph, encoder: Part, classes: ClassList, *, prompts: Part, captions: Place, k: int = 500, top: int = 10
+    g: Graph,
+    encoder: Part | Encoder,
+    classes: ClassList,
+    *,
+    prompts: Part,
+    captions: Place,
+    k: int = 500,
+    top: int = 10,
 ) -> Node:
     """Score how much of a corpus of captions is about the classes, by an encoder's text tower.
 
     k captions for each prompt, the ``top`` images of each class: 500 and 10 in GenBench (protocols.md §1.7).
     """
-    network = {"encoder": encoder, "weights": g.weights(encoder.values["weights"]), "batch": 64, "threads": 1}
+    network = _with_text(g, encoder)
+    given = {"encoder": network.part, "weights": network.weights, "batch": 64, "threads": 1}
     names = [entry.name for entry in classes.classes]
+
+    def encoded(step: StepRef, **texts: Any) -> Node:
+        return g.node(replace(step, needs=network.part.needs), params={**given, **texts})
+
     inputs: dict[str, Input] = {
-        "prompts": g.node(ENCODE_PROMPTS, params={**network, "names": names, "templates": prompts}),
-        "captions": g.node(ENCODE_CAPTIONS, params={**network, "captions": captions}),
+        "prompts": encoded(ENCODE_PROMPTS, names=names, templates=prompts),
+        "captions": encoded(ENCODE_CAPTIONS, captions=captions),
     }
     return g.node(MTS, inputs=inputs, params={"class_ids": list(classes.ids), "k": k, "top": top})

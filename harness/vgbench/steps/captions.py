@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vgbench.images import write_table
 from vgbench.inplace import local
 from vgbench.steps.embed import FEATURES_FILE, ROWS_FILE
+from vgbench.steps.encode import opened
 from vgbench.steps.predict import torch_settings
 from vgbench.types import Made, Step
 
@@ -69,11 +70,9 @@ def read_captions(path: Path) -> list[tuple[str, str]]:
 def _encode(step: Step, texts: Sequence[str], columns: dict[str, Iterable[Any]]) -> Made:
     """Every batch has one shape, the last is filled up, since kernels round by batch shape."""
     encoder, weights, batch = step.params["encoder"], step.params["weights"], step.params["batch"]
-    key = f"encoder/{json.dumps(encoder.key(), sort_keys=True)}/{weights.identity}/{step.device}"
     parts: list[NDArray[np.float32]] = []
     with torch_settings(step.params["threads"], deterministic=step.device == "cpu"), torch.inference_mode():
-        network = step.resident(key, lambda: step.load(encoder)(encoder.values, local(weights.path), step.device))
-        tower: Callable[[list[str]], torch.Tensor] | None = getattr(network, "texts", None)
+        tower: Callable[[list[str]], torch.Tensor] | None = getattr(opened(step), "texts", None)
         if tower is None:
             raise ValueError(f"encoder {encoder.name} has no text tower: it cannot encode texts")
         for start in range(0, len(texts), batch):

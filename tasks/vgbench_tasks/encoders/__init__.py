@@ -72,6 +72,7 @@ _CITATIONS = {
     "dinov2": "Oquab et al., DINOv2: learning robust visual features without supervision, TMLR 2024",
 }
 TOYBOX = "toybox-clip"
+CLIP_SHA256 = "2cfb1371af934713c0b656405ccfbe22c250b3f52b27cf2663ba7aa269f2e499"
 
 
 @hookimpl
@@ -97,4 +98,6 @@ def vgbench_offer_weights() -> Iterable[WeightsSpec]:
     for name, (_, _, repository, licence, summary) in _PUBLISHED.items():
         citation = _CITATIONS[name.partition("/")[0]]
         yield WeightsSpec(name, summary, f"hf://models/{repository}", None, licence, citation)
-    yield WeightsSpec(TOYBOX, "CLIP trained on Toybox by this repository", "vgbench.toybox:clip", None, "Apache-2.0")
+    yield WeightsSpec(
+        TOYBOX, "CLIP trained on Toybox by this repository", "vgbench.toybox:clip", CLIP_SHA256, "Apache-2.0"
+    )

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from vgbench import Metric, Option, Part, SuiteSpec, TaskSpec, hookimpl
+from vgbench.metrics.declared import ranking_metrics
 from vgbench.metrics.measures import MEASURES, MTS
 from vgbench_tasks.genbench import quality, readout
 from vgbench_tasks.genbench.sets import GENBENCH, BenchmarkSet, Group
@@ -34,8 +35,8 @@ def _metrics(of: BenchmarkSet) -> tuple[Metric, ...]:
     return {
         "top1": (top1, balanced),
         "mean_per_class": (balanced, top1),
-        "map_11point": (Metric("map_11point"),),
-        "roc_auc": (Metric("roc_auc", chance=0.5),),
+        "eleven_point_map": ranking_metrics(several_labels=True),
+        "roc_auc": ranking_metrics(several_labels=False),
     }[of.metric]
 
 
@@ -49,12 +50,15 @@ class _Family:
     shots: int
     n: int
     n_per_class: int
+    prompt: str
     more: tuple[Option, ...] = ()
 
 
-REAL = _Family("genbench", GENBENCH, "openai/vit-b-32", SHOTS, n=2_048, n_per_class=100)
+REAL = _Family("genbench", GENBENCH, "openai/vit-b-32", SHOTS, n=2_048, n_per_class=100, prompt="photo")
 # Of the twin: half of the images that 6 classes of 100 have, and of each class's
-TWIN = _Family("toybox/genbench", TOYBOX, "toybox-clip", 100, n=300, n_per_class=50, more=(N_TEST_OPTION,))
+TWIN = _Family(
+    "toybox/genbench", TOYBOX, "toybox-clip", 100, n=300, n_per_class=50, prompt="toybox/photo", more=(N_TEST_OPTION,)
+)
 
 
 @hookimpl
@@ -83,6 +87,7 @@ def _tasks(family: _Family, of: BenchmarkSet) -> Iterator[TaskSpec]:
         graph=partial(readout.graph, of=of),
         metrics=_metrics(of),
         scorer=readout.entry(of),
+        scorer_options=readout.SCORER_OPTIONS.get(of.metric, {}),
         labels=(of.dataset, "test") if of.dataset else None,
         primary="readout",
         options=(*readout.options(encoder=family.encoder, images_per_class=family.shots), *family.more),
@@ -90,7 +95,7 @@ def _tasks(family: _Family, of: BenchmarkSet) -> Iterator[TaskSpec]:
     yield task(
         "/quality",
         f"what the source's images for {of.name} are like: CLIP score, FID, KID, diversity",
-        graph=partial(quality.graph, of=of),
+        graph=partial(quality.graph, of=of, prompt=family.prompt),
         metrics=tuple(measure.metric for measure in MEASURES.values()),
         scorer=None,
         options=(

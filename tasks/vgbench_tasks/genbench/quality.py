@@ -11,8 +11,6 @@ from vgbench import Backbone, CannotServe, Graph, Images, Option, Scores, UsageE
 from vgbench.metrics.measures import MEASURES
 from vgbench_tasks.genbench.sets import BenchmarkSet
 
-NEED_TEXT, NEED_REFERENCE = "text", "reference"
-
 
 def options(*, encoder: str, n: int, n_per_class: int, images_per_class: int | None) -> tuple[Option, ...]:
     """Return the options of the quality tasks; ``n`` and ``n_per_class`` are the defaults of the stated numbers."""
@@ -24,8 +22,10 @@ def options(*, encoder: str, n: int, n_per_class: int, images_per_class: int | N
     )
 
 
-def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of: BenchmarkSet) -> Scores:
+def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of: BenchmarkSet, prompt: str) -> Scores:
     """Measure the subject's images by an encoder's features, against the data set's test images and class names.
+
+    ``prompt`` is the CLIP score's prompts part: "a photo of a {}", by which GenBench ranks images (protocols §1.4).
 
     GenBench compares a source with the test images too (FID between external training and real test, protocols §1.5).
     """
@@ -42,7 +42,7 @@ def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of
             measures=tuple(MEASURES),
             n=n,
             reference=stages.features(g, of.split(g, chosen, "test").images, encoder, crop=of.crop),
-            text=stages.text_features(g, encoder, classes, g.part("prompts", of.prompts)),
+            text=stages.text_features(g, encoder, classes, g.part("prompts", prompt)),
         )
     )
 
@@ -55,7 +55,7 @@ def text_similarity(g: Graph, subject: Images | Backbone, chosen: Mapping[str, A
     return Scores(
         stages.mean_text_similarity(
             g,
-            g.part("encoder", chosen["encoder"]),
+            stages.encoder(g, chosen["encoder"]),
             classes,
             prompts=g.part("prompts", of.prompts),
             captions=g.path(chosen["corpus"]),

@@ -18,8 +18,14 @@ STORE_PX = 224  # of the training copy that a network of one's own (--weights) r
 _SCORERS = {
     "top1": "vgbench.metrics.classify:top1",
     "mean_per_class": "vgbench.metrics.classify:mean_per_class",
-    "map_11point": "vgbench.metrics.multilabel:eleven_point_map",
+    "eleven_point_map": "vgbench.metrics.multilabel:eleven_point_map",
     "roc_auc": "vgbench.metrics.ranking:roc_auc",
+}
+# What a scorer is told. GenBench's VOC figure is its toolkit's, whose precision at recall 0 is always 1; the devkit's
+# is the highest precision. The positive class of Hateful Memes is the second, `hateful`.
+SCORER_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "eleven_point_map": {"precision_at_recall_0": "one"},
+    "roc_auc": {"positive": "hateful"},
 }
 
 
@@ -94,11 +100,8 @@ def entry(of: BenchmarkSet) -> str:
 
 
 def scorer(g: Graph, of: BenchmarkSet) -> Part:
-    """Return the scorer of a data set's metric."""
-    class_ids = list(g.class_list(of.classes).ids)
-    values: dict[str, Any] = {}
-    if of.metric == "map_11point":
-        values = {"class_ids": class_ids}
-    elif of.metric == "roc_auc":
-        values = {"class_ids": class_ids, "positive": class_ids[1]}
+    """Return the scorer of a data set's metric; one that ranks is told the classes that scores stand for."""
+    values = dict(SCORER_OPTIONS.get(of.metric, {}))
+    if values:
+        values["class_ids"] = list(g.class_list(of.classes).ids)
     return Part("scorer", of.metric, "1", entry(of), values)

@@ -11,7 +11,7 @@ from vgbench import Dataset, Graph
 Group: TypeAlias = Literal["common", "fine-grained", "rare"]
 Crop: TypeAlias = Literal["center", "squash"]
 # GenBench, tables of vision_benchmark/resources and multi_task_configs.py; the metric of each set (protocols §1.1)
-MetricName: TypeAlias = Literal["top1", "mean_per_class", "map_11point", "roc_auc"]
+MetricName: TypeAlias = Literal["top1", "mean_per_class", "eleven_point_map", "roc_auc"]
 Splits: TypeAlias = Callable[[Graph, Mapping[str, Any], Literal["train", "test"]], Dataset]
 
 
@@ -55,7 +55,7 @@ _REAL: tuple[tuple[str, int, MetricName, Group], ...] = (
     ("caltech-101", 102, "mean_per_class", "common"),
     ("cifar-10", 10, "top1", "common"),
     ("cifar-100", 100, "top1", "common"),
-    ("voc-2007-classification", 20, "map_11point", "common"),
+    ("voc-2007-classification", 20, "eleven_point_map", "common"),
     ("food-101", 101, "top1", "fine-grained"),
     ("oxford-iiit-pets", 37, "mean_per_class", "fine-grained"),
     ("oxford-flower-102", 102, "mean_per_class", "fine-grained"),
@@ -85,7 +85,7 @@ GENBENCH: dict[str, BenchmarkSet] = {
         group=group,
         split=_declared(name),
         crop="squash" if name in SQUASHED else "center",
-        is_multi_label=metric == "map_11point",
+        is_multi_label=metric == "eleven_point_map",
         dataset=name,
     )
     for name, n_classes, metric, group in _REAL
