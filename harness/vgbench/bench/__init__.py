@@ -5,3 +5,10 @@ from __future__ import annotations
 BENCHES = {
     "calibration": ("vgbench.bench.calibration.run:bench", "does each bias metric answer its own dial, and the truth?"),
 }
+# Speeds that must hold: modules of this package whose ``measure`` runs in a process of its own (see `speed`).
+SPEEDS = {
+    "logreg": (
+        "vgbench.bench.logreg",
+        "ten C of logistic regression: at least 3 times scikit-learn's speed, certified",
+    ),
+}

@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Floats = NDArray[np.float64]
+
+SMALLEST, LARGEST = (
+    1e-6,
+    1e6,
+)  # of rotated features in float32: squares of gradients and weights stay in range (assumed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,12 +26,14 @@ class Basis:
 
     ``mean`` (D,), ``rotation`` (D, R), ``design`` (N, R + 1): the rotated features and a column of ones for the
     intercept, ``curvature`` (R + 1,): the mean square of each column of ``design``. All float64 and read-only.
+    ``single``: ``design`` in float32, None where the features are too large or small for their squares to fit.
     """
 
     mean: Floats
     rotation: Floats
     design: Floats
     curvature: Floats
+    single: NDArray[np.float32] | None
 
     @classmethod
     def of(cls, features: NDArray[Any]) -> Basis:
@@ -55,10 +62,17 @@ class Basis:
         np.matmul(centred, rotation, out=design[:, :-1])
         design[:, -1] = 1.0
         curvature = np.einsum("nr,nr->r", design, design) / n
-        arrays = (mean, np.ascontiguousarray(rotation), design, curvature)
-        for array in arrays:
-            array.flags.writeable = False
-        return cls(*arrays)
+        size = float(np.abs(design[:, :-1]).max())
+        single = design.astype(np.float32) if SMALLEST < size < LARGEST else None
+        rotation = np.ascontiguousarray(rotation)
+        for array in (mean, rotation, design, curvature, single):
+            if array is not None:
+                array.flags.writeable = False
+        return cls(mean, rotation, design, curvature, single)
+
+    def design_in(self, dtype: DTypeLike) -> NDArray[np.floating[Any]]:
+        """Return ``design`` in ``dtype``, float64 or, where ``single`` is there, float32."""
+        return self.design if dtype == np.float64 or self.single is None else self.single
 
     @property
     def n_rows(self) -> int:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from vgbench.logreg.softmax import Reals
 
 MEMORY = 8  # pairs kept (performance.md §1)
 
@@ -16,12 +15,12 @@ class Memory:
     """The last eight (step, gradient change) pairs, arrays of one shape."""
 
     def __init__(self) -> None:
-        self._pairs: deque[tuple[Floats, Floats, float]] = deque(maxlen=MEMORY)
+        self._pairs: deque[tuple[Reals, Reals, float]] = deque(maxlen=MEMORY)
 
     def __len__(self) -> int:
         return len(self._pairs)
 
-    def add(self, step: Floats, change: Floats) -> None:
+    def add(self, step: Reals, change: Reals) -> None:
         """Remember a pair, unless rounding has hidden its curvature (which is positive in a convex problem)."""
         curvature = float(np.vdot(step, change))
         if curvature > 1e-15 * float(np.sqrt(np.vdot(step, step) * np.vdot(change, change))):
@@ -31,7 +30,7 @@ class Memory:
         """Forget all pairs."""
         self._pairs.clear()
 
-    def direction(self, gradient: Floats, inverse: Floats) -> Floats:
+    def direction(self, gradient: Reals, inverse: Reals) -> Reals:
         """Return the descent direction at ``gradient`` (K, R + 1), from the diagonal ``inverse`` (R + 1,) > 0.
 
         The diagonal is scaled to the newest pair (their eq. 7.20, in the metric of the diagonal).

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vgbench.logreg.softmax import Floats, Softmax
+from vgbench.logreg.softmax import Reals, Softmax
 
 FLATTER = 0.2  # accept where the slope has fallen to this share: 4-11 % fewer steps than 0.9 on digits and mixtures
 ARMIJO = 1e-4  # and, past the minimum, where the decrease is this share of the linear one (Nocedal & Wright)
@@ -16,13 +16,13 @@ TRIALS = 40  # assumed: bisection alone reaches 1e-12 of the bracket
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ray:
-    """The objective along one direction: ``logits`` and their change per unit step, both (K, N).
+    """The objective along one direction: relative ``logits`` and their change per unit step, both (K, N).
 
     The penalty adds ``linear`` * t + ``quadratic`` * t^2 / 2 to its value ``constant`` at t = 0.
     """
 
-    logits: Floats
-    change: Floats
+    logits: Reals
+    change: Reals
     labels: NDArray[np.int64]
     constant: float
     linear: float
@@ -30,7 +30,7 @@ class Ray:
 
     def slope(self, at: Softmax, t: float) -> float:
         """Return the derivative at step ``t``, where the softmax is ``at``."""
-        return at.slope(self.change, self.labels) + self.linear + t * self.quadratic
+        return at.slope(self.change) + self.linear + t * self.quadratic
 
     def newton(self, at: Softmax, t: float, slope: float) -> float:
         """Return the step to which Newton's method goes from ``t``; ``inf`` where the ray has no curvature left."""
@@ -47,7 +47,7 @@ class Landing:
     """Where a line search ended: the step ``t``, the logits (K, N) and their softmax."""
 
     t: float
-    logits: Floats
+    logits: Reals
     softmax: Softmax
 
 
@@ -61,13 +61,14 @@ def search(ray: Ray, start: Softmax, *, first: float | None) -> Landing | None:
     if not slope0 < 0.0:
         return None
     value0 = start.loss + ray.constant
-    rounding = 4.0 * np.finfo(np.float64).eps * value0
+    rounding = 4.0 * float(np.finfo(ray.logits.dtype).eps) * value0
     below, above = 0.0, float("inf")
     t = ray.newton(start, 0.0, slope0) if first is None else first
     for _ in range(TRIALS):
         if not np.isfinite(t):
             return None
-        logits = ray.logits + t * ray.change
+        logits = t * ray.change
+        logits += ray.logits
         softmax = Softmax.of(logits, ray.labels)
         slope = ray.slope(softmax, t)
         lower = slope <= 0.0 or softmax.loss + ray.penalty(t) <= value0 + ARMIJO * t * slope0 + rounding

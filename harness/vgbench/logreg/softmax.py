@@ -1,57 +1,69 @@
-"""The softmax cross-entropy of a logit matrix, with classes along the first axis, where sums vectorise."""
+"""The softmax cross-entropy of a logit matrix, with classes along the first axis, where sums vectorise.
+
+Logits are *relative*: less the logit of the row's own class, which is therefore 0. Then nothing small is a difference
+of large numbers: a loss of 1e-6 keeps its digits even in float32.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Reals = NDArray[np.floating[Any]]  # float32 or float64: the solver works in either
+
+
+def relative(logits: Reals, labels: NDArray[np.int64]) -> Reals:
+    """Subtract from ``logits`` (K, N), in place, each row's logit of its own class in ``labels`` (N,); return them."""
+    logits -= logits[labels, np.arange(len(labels))]
+    return logits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Softmax:
-    """Softmax of logits (K, N): ``probabilities`` (K, N); means over rows, in nats: ``loss`` and ``entropy``.
+    """Softmax of relative logits (K, N): ``difference`` (K, N), probabilities less the one-hot labels.
 
-    ``loss`` is the cross-entropy with the labels, ``entropy`` that of the probabilities themselves.
+    ``loss``: mean cross-entropy with the labels over rows, in nats.
     """
 
-    probabilities: Floats
+    difference: Reals
     loss: float
-    entropy: float
 
     @classmethod
-    def of(cls, logits: Floats, labels: NDArray[np.int64]) -> Softmax:
-        """Evaluate ``logits`` (K, N) against ``labels`` (N,) in 0..K-1; both must be valid (nothing is checked)."""
-        # Shifted by the largest, the logits lose nothing in the differences below: absolute errors stay near 1e-16
-        # even where the loss is 1e-8.
-        shifted = logits - logits.max(axis=0)
-        probabilities = np.exp(shifted)
-        total = probabilities.sum(axis=0)
-        probabilities /= total
-        log_total = float(np.log(total).mean())
-        n = len(labels)
-        return cls(
-            probabilities,
-            loss=log_total - float(shifted[labels, np.arange(n)].mean()),
-            entropy=log_total - float(np.vdot(probabilities, shifted)) / n,
-        )
+    def of(cls, logits: Reals, labels: NDArray[np.int64]) -> Softmax:
+        """Evaluate relative ``logits`` (K, N) of ``labels`` (N,) in 0..K-1 (nothing is checked)."""
+        own = labels, np.arange(len(labels))
+        largest = logits.max(axis=0)  # not negative: the own class has 0
+        p = logits - largest
+        np.exp(p, out=p)
+        p[own] = 0.0
+        others = p.sum(axis=0)
+        rest = others + np.expm1(-largest)  # the sum over all classes, less 1
+        scale = 1.0 / (1.0 + rest)
+        p *= scale
+        p[own] = -others * scale
+        return cls(p, float((largest + np.log1p(rest)).mean(dtype=np.float64)))
 
-    def slope(self, direction: Floats, labels: NDArray[np.int64]) -> float:
-        """Return the derivative of ``loss`` as the logits move along ``direction`` (K, N)."""
-        n = len(labels)
-        own = float(direction[labels, np.arange(n)].mean())
-        return float(np.vdot(self.probabilities, direction)) / n - own
+    def slope(self, change: Reals) -> float:
+        """Return the derivative of ``loss`` as the relative logits move along ``change`` (K, N)."""
+        return float(np.vdot(self.difference, change)) / len(change.T)
 
-    def bend(self, direction: Floats) -> float:
-        """Return the second derivative of ``loss`` along ``direction`` (K, N): its mean variance under the softmax."""
-        weighted = self.probabilities * direction
+    def bend(self, change: Reals) -> float:
+        """Return the second derivative of ``loss`` along ``change`` (K, N): its mean variance under the softmax."""
+        weighted = self.difference * change  # right for the own class too, where the change is 0
         mean = weighted.sum(axis=0)
-        n = len(mean)
-        return max((float(np.vdot(weighted, direction)) - float(np.vdot(mean, mean))) / n, 0.0)
+        return max((float(np.vdot(weighted, change)) - float(np.vdot(mean, mean))) / len(mean), 0.0)
 
-    def spread(self) -> float:
+    def spread(self, labels: NDArray[np.int64]) -> float:
         """Return the mean of p (1 - p) over rows and classes: the c of the curvature bound c * eigenvalue."""
-        p = self.probabilities
-        return (float(p.sum()) - float(np.vdot(p, p))) / p.size
+        d = self.difference
+        missing = -float(d[labels, np.arange(len(labels))].sum(dtype=np.float64))
+        n_entries: int = d.size
+        return (2.0 * missing - float(np.vdot(d, d))) / n_entries
+
+    def entropy(self, logits: Reals) -> float:
+        """Return the mean entropy of the probabilities, whose relative ``logits`` (K, N) these are."""
+        return self.loss - float(np.vdot(self.difference, logits)) / logits.shape[1]
