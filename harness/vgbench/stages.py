@@ -46,7 +46,7 @@ PRETRAIN = StepRef(
 )
 PREDICT = StepRef("vgbench.predict", "2", "vgbench.steps.predict:predict", gpu=True, rate=Rate(2_700, 72), needs=TORCH)
 CATEGORISE = StepRef("vgbench.categorise", "1", "vgbench.steps.categorise:categorise", rate=Rate(620_000, 15))
-MEASURE = StepRef("vgbench.measure", "1", "vgbench.steps.measure:measure", rate=Rate(2_000, 40))
+MEASURE = StepRef("vgbench.measure", "1", "vgbench.steps.measure:measure", rate=Rate(500, 40))
 ENCODE_PROMPTS = StepRef(
     "vgbench.encode_prompts", "1", "vgbench.steps.captions:encode_prompts", gpu=True, rate=Rate(100, 2_100), needs=TORCH
 )

@@ -175,6 +175,78 @@ def test_column_that_only_the_scorer_knows_of_is_named(vgbench: Command, tmp_pat
     assert answer.code == 2 and "the scorer of bare needs the column 'shape'" in answer.err
 
 
+RANKED = """
+from dataclasses import replace
+from vgbench import hookimpl
+from vgbench.metrics.declared import ranking_metrics
+from vgbench_tasks import digits
+
+@hookimpl
+def vgbench_offer_tasks():
+    (task,) = digits.vgbench_offer_tasks()
+    several = ranking_metrics(several_labels=True)
+    yield replace(task, name="several", scorer="vgbench.metrics.multilabel:eleven_point_map", metrics=several)
+    two = replace(task, name="two", scorer="vgbench.metrics.ranking:roc_auc", scorer_options={"positive": "digit-3"})
+    yield replace(two, metrics=ranking_metrics(several_labels=False))
+    yield replace(task, name="measured", scorer=None)
+"""
+
+
+def test_scores_of_several_labels_and_of_two_classes(vgbench: Command, tmp_path: Path) -> None:
+    env = {"PYTHONPATH": str(install(tmp_path / "plugins", "ranked-plugin", RANKED))}
+    rows = truth()
+    scores = [
+        [float(digit == f"digit-{k}") + (k == (i + 1) % 10) for k in range(10)] for i, (_, digit) in enumerate(rows)
+    ]
+    given = write_csv(
+        tmp_path / "p.csv",
+        [(sample, json.dumps(row)) for (sample, _), row in zip(rows, scores, strict=True)],
+        names=("sample_id", "scores"),
+    )
+    lists = [sorted({digit, f"digit-{(i + 1) % 10}"}) for i, (_, digit) in enumerate(rows)]
+    text = write_csv(
+        tmp_path / "labels.csv",
+        [(sample, "|".join(names)) for (sample, _), names in zip(rows, lists, strict=True)],
+        names=("sample_id", "class_ids"),
+    )
+    pq.write_table(pa.table({"sample_id": [r[0] for r in rows], "class_ids": lists}), tmp_path / "labels.parquet")
+    for labels in (text, str(tmp_path / "labels.parquet")):
+        answer = vgbench("score", "several", given, "--labels", labels, "--per-class", "--json", env=env)
+        assert [m["value"] for m in answer.json["metrics"]] == [1.0, 1.0] and len(answer.json["per_class"]) == 10
+        assert [m["name"] for m in answer.json["metrics"]] == ["eleven_point_map", "mean_auc"]
+    found = vgbench("score", "two", given, "--json", env=env).json["metrics"]
+    ahead = [(s[3], digit == "digit-3") for s, (_, digit) in zip(scores, rows, strict=True)]
+    pairs = [(p > n) + (p == n) / 2 for p, is_three in ahead if is_three for n, other in ahead if not other]
+    assert found[0]["value"] == pytest.approx(sum(pairs) / len(pairs)) and found[0]["chance"] == 0.5
+    assert found[0]["ci"]["lo"] < found[0]["value"] < found[0]["ci"]["hi"]
+
+
+def test_what_a_ranking_cannot_be_scored_from_is_named(vgbench: Command, tmp_path: Path) -> None:
+    env = {"PYTHONPATH": str(install(tmp_path / "plugins", "ranked-plugin", RANKED))}
+    bare = write_csv(tmp_path / "p.csv", truth())
+    answer = vgbench("score", "two", bare, env=env)
+    assert answer.code == 2 and "the scorer of two needs the column 'scores'" in answer.err
+    assert "a number for each class" in answer.err
+    several = [(sample, f"{digit}|digt-4") for sample, digit in truth()]
+    labels = write_csv(tmp_path / "l.csv", several, names=("sample_id", "class_ids"))
+    answer = vgbench("score", "several", bare, "--labels", labels, env=env)
+    assert answer.code == 2 and "did you mean 'digit-4'?" in answer.err
+    labels = write_csv(
+        tmp_path / "l.csv", [(sample, "digit-1|") for sample, _ in truth()], names=("sample_id", "class_ids")
+    )
+    answer = vgbench("score", "several", bare, "--labels", labels, env=env)
+    assert answer.code == 2 and "359 samples have no class_ids, or an empty one" in answer.err
+    answer = vgbench("score", "measured", bare, env=env)
+    assert answer.code == 2 and "there are no predictions to score" in answer.err
+    assert "vgbench run --source SOURCE --tasks measured" in answer.err
+
+
+def test_scores_alone_predict_the_highest_class(vgbench: Command, tmp_path: Path) -> None:
+    scores = [[float(digit == f"digit-{k}") for k in range(10)] for _, digit in truth()]
+    pq.write_table(pa.table({"sample_id": [row[0] for row in truth()], "scores": scores}), tmp_path / "p.parquet")
+    assert vgbench("score", "digits", "p.parquet", "--json").json["metrics"][0]["value"] == 1.0
+
+
 def test_torch_is_never_imported(tmp_path: Path) -> None:
     predictions = write_csv(tmp_path / "p.csv", truth())
     code = (

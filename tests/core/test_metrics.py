@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from vgbench.metrics.classify import top1
 from vgbench.steps.score import aligned, item_values
@@ -18,6 +19,14 @@ def test_top1_and_mean_per_class_by_hand() -> None:
     assert [(v.metric, v.value) for v in scored.metrics] == [("top1", 0.5), ("mean_per_class", pytest.approx(1 / 3))]
     assert scored.per_class == (("x", 3, pytest.approx(2 / 3)), ("y", 1, 0.0))
     assert scored.per_item == [1.0, 1.0, 0.0, 0.0]
+
+
+def test_both_accuracies_equal_scikit_learns() -> None:
+    random = np.random.RandomState(0)
+    truth, said = random.choice(list("xyz"), 300, p=[0.7, 0.2, 0.1]), random.choice(list("xyz"), 300)
+    found = {v.metric: v.value for v in top1({"prediction": said}, {"class_id": truth}, {}).metrics}
+    assert found["top1"] == pytest.approx(accuracy_score(truth, said), abs=1e-12)
+    assert found["mean_per_class"] == pytest.approx(balanced_accuracy_score(truth, said), abs=1e-12)
 
 
 def test_alignment_is_by_sample_id_not_by_order() -> None:

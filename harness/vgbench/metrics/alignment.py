@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vgbench.metrics.diversity import unit
 
-PROMPTS_AT_A_TIME = 512
+PROMPTS_AT_A_TIME = 512  # about: of whole classes
 CAPTIONS_AT_A_TIME = 16_384  # with 512 prompts: 67 MB of similarities
 
 
@@ -42,42 +42,47 @@ class Found:
 
 
 def nearest_captions(
-    prompts: NDArray[Any], captions: NDArray[Any], image_ids: Sequence[str], *, k: int, top: int
-) -> Found:
-    """Retrieve the captions nearest to one class's prompts; the ``top`` images by mean similarity.
+    prompts: NDArray[Any],
+    label: NDArray[np.int64],
+    captions: NDArray[Any],
+    image_ids: Sequence[str],
+    *,
+    k: int,
+    top: int,
+) -> Iterator[Found]:
+    """Yield for each class, in order, the ``top`` images whose captions are nearest to its prompts.
 
-    ``prompts`` (P, D): every template filled with the class's name; ``captions`` (M, D), M ≥ k, of images
-    ``image_ids``. Each prompt hits its k captions of the highest cosine (of equal ones the first); an image's
+    ``prompts`` (P, D): every template filled with the name of class ``label`` (P,); ``captions`` (M, D), M ≥ k, of
+    images ``image_ids``. Each prompt hits its k captions of the highest cosine (of equal ones the first); an image's
     similarity is the mean over its hits, its captions counted together. The mean text similarity of a class is the
     mean of the ``top`` images', of a data set the mean over its classes; GenBench: k = 500, top = 10, LAION-400M
     (protocols.md §1.7). Raises ``ValueError`` for fewer than k captions.
     """
-    similarities, positions = _top(unit(prompts), captions, k)
-    hits = np.asarray(image_ids, object)[positions.ravel()]
-    names, at = np.unique(hits.astype(str), return_inverse=True)
-    mean = np.bincount(at, weights=similarities.ravel()) / np.bincount(at)
-    order = np.argsort(-mean, kind="stable")[:top]
-    return Found(tuple(names[order].tolist()), tuple(mean[order].tolist()))
+    ids = np.asarray(image_ids)
+    for classes in np.array_split(np.unique(label), max(1, len(prompts) // PROMPTS_AT_A_TIME)):
+        rows = np.flatnonzero(np.isin(label, classes))
+        similarities, positions = _top(unit(prompts[rows]), captions, k)
+        for position in classes:
+            own = label[rows] == position
+            names, at = np.unique(ids[positions[own].ravel()], return_inverse=True)
+            mean = np.bincount(at, weights=similarities[own].ravel()) / np.bincount(at)
+            order = np.argsort(-mean, kind="stable")[:top]
+            yield Found(tuple(names[order].tolist()), tuple(mean[order].tolist()))
 
 
 def _top(prompts: NDArray[np.float64], captions: NDArray[Any], k: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Return the k highest cosines of each prompt (P, k) and their captions' positions, the first of equal ones."""
     if len(captions) < k:
         raise ValueError(f"{len(captions)} captions have no {k} nearest ones")
-    found = []
-    for start in range(0, len(prompts), PROMPTS_AT_A_TIME):
-        some = prompts[start : start + PROMPTS_AT_A_TIME]
-        best = np.empty((len(some), 0))
-        where = np.empty((len(some), 0), np.intp)
-        for first in range(0, len(captions), CAPTIONS_AT_A_TIME):
-            block = unit(captions[first : first + CAPTIONS_AT_A_TIME])
-            best = np.concatenate([best, some @ block.T], axis=1)
-            where = np.concatenate([where, np.tile(np.arange(first, first + len(block)), (len(some), 1))], axis=1)
-            if best.shape[1] > k:
-                kept = _highest(best, k)
-                best, where = best[kept].reshape(len(some), k), where[kept].reshape(len(some), k)
-        found.append((best, where))
-    return np.concatenate([b for b, _ in found]), np.concatenate([w for _, w in found])
+    best, where = np.empty((len(prompts), 0)), np.empty((len(prompts), 0), np.intp)
+    for first in range(0, len(captions), CAPTIONS_AT_A_TIME):
+        block = unit(captions[first : first + CAPTIONS_AT_A_TIME])
+        best = np.concatenate([best, prompts @ block.T], axis=1)
+        where = np.concatenate([where, np.tile(np.arange(first, first + len(block)), (len(prompts), 1))], axis=1)
+        if best.shape[1] > k:
+            kept = _highest(best, k)
+            best, where = best[kept].reshape(-1, k), where[kept].reshape(-1, k)
+    return best, where
 
 
 def _highest(values: NDArray[np.float64], k: int) -> NDArray[np.bool_]:

@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK_BYTES = 128 << 20  # of distances held at a time; features come on top, 8 bytes a number
-ROUNDING = 1e-12  # squared distances of unit vectors below it are 0: what float64 leaves of equal ones
+BLOCK_BYTES = 64 << 20  # of distances held at a time; features come on top, 8 bytes a number
+ROUNDING = 1e-12  # added to a ball's squared radius: a product of unit vectors rounds as its place in the block does
 
 
 def unit(features: NDArray[Any]) -> NDArray[np.float64]:
     """Return features (N, D) at length 1, float64. Raises ``ValueError`` for one of length 0."""
-    features = np.asarray(features, np.float64)
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    found = np.array(features, np.float64)
+    lengths = np.sqrt(np.einsum("nd,nd->n", found, found))
     if not (lengths > 0).all():
         raise ValueError(f"{int((lengths == 0).sum())} features have length 0, and so no direction")
-    return np.asarray(features / lengths)
+    found /= lengths[:, None]
+    return found
 
 
 def vendi(features: NDArray[Any]) -> float:
@@ -53,8 +54,9 @@ def neighbourhoods(images: NDArray[Any], reference: NDArray[Any], *, k: int) -> 
     Precision: the share of images inside some real ball; recall: the share of real images inside some ball of the
     images (Kynkäänniemi et al., NeurIPS 2019, eq. 1–2). Density: real balls around an image over k, in the mean over
     images; coverage: the share of real balls that hold an image (Naeem et al., ICML 2020, eq. 3–4). Distances are
-    Euclidean between unit features, which rank as cosines do. Time grows with (M + N)² D: four minutes on one core at
-    50,000 of each with D = 512; memory is both sets in float64 and 128 MB of distances.
+    Euclidean between unit features, which rank as cosines do. Time grows with (M + N)² D: at D = 512 on one core of
+    the (busy) reference machine 5 s for 5,000 of each, 150 s for 20,000; memory is both sets in float64 and 150 MB:
+    0.4 GB for 20,000, 0.8 GB for 50,000 of each.
     Raises ``ValueError`` unless both sets have more than k features.
     """
     if k < 1 or min(len(images), len(reference)) <= k:
@@ -78,11 +80,11 @@ def neighbourhoods(images: NDArray[Any], reference: NDArray[Any], *, k: int) -> 
 
 
 def _radii(x: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """Return the squared distance of each (N, D) to its k-th nearest other."""
+    """Return the squared distance of each (N, D) to its k-th nearest other, and a little more."""
     radii = np.empty(len(x))
     for start, stop, distances in _blocks(x, x):
         distances[np.arange(stop - start), np.arange(start, stop)] = np.inf
-        radii[start:stop] = np.partition(distances, k - 1, axis=1)[:, k - 1]
+        radii[start:stop] = np.partition(distances, k - 1, axis=1)[:, k - 1] + ROUNDING
     return radii
 
 
@@ -94,5 +96,4 @@ def _blocks(x: NDArray[np.float64], y: NDArray[np.float64]) -> Any:
         distances = x[start:stop] @ y.T
         distances *= -2
         distances += 2
-        distances[distances < ROUNDING] = 0
         yield start, stop, distances

@@ -40,7 +40,7 @@ def encode_captions(step: Step) -> Made:
     where one image has several, ``image_id``; ``encoder``, ``weights``, ``batch``, ``threads`` as above. Empty
     captions are left out and counted. Raises ``ValueError`` for a file of another kind, or one without captions.
     """
-    found = read_captions(Path(step.params["captions"].path))
+    found = read_captions(Path(local(step.params["captions"].path)))
     kept = [(image_id, caption) for image_id, caption in found if caption.strip()]
     if not kept:
         raise ValueError(f"{step.params['captions'].path} has no captions")

@@ -34,9 +34,10 @@ def mts(step: Step) -> Made:
     image_ids = read_table(step.inputs["captions"].path / ROWS_FILE)["image_id"].to_pylist()
     found: dict[str, Found] = {}
     if len(captions) >= k:
-        for position, class_id in enumerate(class_ids):
-            found[class_id] = nearest_captions(prompts[label == position], captions, image_ids, k=k, top=top)
-            step.progress(position + 1, len(class_ids))
+        nearest = nearest_captions(prompts, label, captions, image_ids, k=k, top=top)
+        for class_id, one in zip(class_ids, nearest, strict=True):
+            found[class_id] = one
+            step.progress(len(found), len(class_ids))
     poor = [class_id for class_id, one in found.items() if len(one.image_ids) < top]
     n = len(captions)
     if not found:
