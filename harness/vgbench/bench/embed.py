@@ -39,7 +39,6 @@ class Network:
         return features
 
 
-@torch.inference_mode()
 def measure() -> list[Measured]:
     """Time decoding alone, the network alone, and the step's own pipeline, for each network."""
     torch.set_num_threads(1)
@@ -47,6 +46,7 @@ def measure() -> list[Measured]:
     return [compared(name, Network(arch, px), photos, n) for name, (arch, px, n) in NETWORKS.items()]
 
 
+@torch.inference_mode()
 def compared(name: str, network: Network, photos: list[bytes], n: int) -> Measured:
     """Time decoding n images alone, showing them to the network alone, and the step's own loop over both."""
     encoded = [(str(i), photos[i % len(photos)]) for i in range(n)]
