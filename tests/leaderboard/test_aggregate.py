@@ -15,6 +15,7 @@ from tests.leaderboard.made import make_cell, write_run
 from vgbench import UsageError, stats
 from vgbench.cli import main
 from vgbench.commands.answers import AggregateAnswer
+from vgbench.commands.table import notes
 from vgbench.results import Cell, Items, Leaderboard, Observed, Production, dump, read_cell
 from vgbench_leaderboard.aggregate.correlation import correlations
 from vgbench_leaderboard.aggregate.cost import costs, measured, published_prices
@@ -210,6 +211,17 @@ def test_images_of_one_set_are_paid_for_once_and_points_are_over_zero_shot() -> 
     assert cost.usd_per_point["cler (clip)"] is None  # below zero-shot: no price buys a point
 
 
+def test_zero_shot_cell_that_reads_no_image_is_no_part_of_the_cost() -> None:
+    made = [m for m in world(sources=("s",), kind="real") if m[0].task.options["readout"] != "zeroshot"]
+    made += [read_out("s", d, "zeroshot", right(0.5), images=None, kind="real") for d in SETS]
+    (cost,) = costs(suite(made), over_suite(suite(made), items(made)), published_prices())
+    assert cost.images == 100 and cost.usd == pytest.approx(1.2) and cost.usd_per_point["linear-probe (clip)"]
+    alone = [m for m in made if m[0].task.options["readout"] == "zeroshot"]
+    (none,) = costs(suite(alone), [], published_prices())
+    (took,) = measured(suite(alone), lambda cell: None)
+    assert none.images is none.usd is None and none.reason == took.reason == "no cell reads an image of this source"
+
+
 @pytest.mark.parametrize("kind", ["retrieved", "rendered", "files", "mixture", "never-heard-of"])
 def test_kind_without_a_published_price_has_no_cost_and_a_reason(kind: str) -> None:
     made = world(sources=("s",), kind=kind)
@@ -374,6 +386,14 @@ def test_run_with_a_suite_is_shown_as_means_and_whole_with_all(vgbench: Callable
     assert "g/a" not in short.replace("vgbench leaderboard", "")
     whole = vgbench("leaderboard", "show", "run", "--all").out
     assert all(name in whole for name in SETS) and "mean over" not in whole
+
+
+def test_many_cells_that_are_blocked_for_one_reason_share_a_line() -> None:
+    blocked = [make_cell("s", [0.0], column=f"task{i}", status="failed") for i in range(4)]
+    assert notes(build(blocked)) == [
+        f"failed: s × 4 tasks, {min(blocked, key=lambda c: c.digest).task.name} first: made to fail"
+    ]
+    assert len(notes(build(blocked[:3]))) == 3
 
 
 def test_real_run_keeps_what_its_images_took(vgbench: Callable[..., Answer], tmp_path: Path) -> None:

@@ -16,8 +16,14 @@ GAINS = "gains are over zero-shot of the same data sets and encoder; intervals c
 
 
 def folded(board: Leaderboard) -> list[str]:
-    """Return the suites whose data sets are read out in several ways: too wide for a terminal, so shown as means."""
-    return sorted({mean.suite for mean in board.aggregates.means if mean.readout})
+    """Return the suites that are shown as means, for each data set in each way is too wide for a terminal.
+
+    Those whose data sets are read out in several ways, and those of tasks that describe such data sets (NAME/quality).
+    """
+    read_out = {mean.suite for mean in board.aggregates.means if mean.readout}
+    datasets = {task for suite in read_out for task in board.suites[suite]}
+    described = {s for s, tasks in board.suites.items() if {task.rpartition("/")[0] for task in tasks} <= datasets}
+    return sorted(read_out | (described & {mean.suite for mean in board.aggregates.means}))
 
 
 def write_suite(console: Console, board: Leaderboard, suite: str, names: Sequence[str]) -> None:
@@ -27,7 +33,9 @@ def write_suite(console: Console, board: Leaderboard, suite: str, names: Sequenc
 
     means = [mean for mean in board.aggregates.means if mean.suite == suite]
     several = len({mean.encoder for mean in means}) > 1
-    ways = {mean.way: escape(mean.way if several else mean.readout).replace(" ", "\n") for mean in means}
+    main = {column.metric for column in board.columns if column.task in board.suites[suite]}
+    title = " ".join(sorted(main))  # of what is not read out
+    ways = {m.way: escape((m.way if several else m.readout) or title).replace(" ", "\n") for m in means}
     gaining = _gaining(list({mean.way: mean for mean in means}.values()))
     table = Table(header_style="bold", title=escape(f"{suite}: mean over {means[0].n_datasets} data sets"))
     table.add_column("source", overflow="fold")
@@ -36,7 +44,7 @@ def write_suite(console: Console, board: Leaderboard, suite: str, names: Sequenc
         table.add_column(f"{head}\n% ↑", justify="right", no_wrap=True)
     for way in gaining:
         table.add_column(f"gain of\n{ways[way]}\npoints ↑", no_wrap=True)
-    for head in ("cost\nUSD", "cost\nUSD/point", "made in\ns"):
+    for head in ("cost\nUSD", "cost\nUSD/point", "made in\ns") if gaining else ():
         table.add_column(head, justify="right", no_wrap=True)
     by_place = {(mean.row, mean.way): mean for mean in means}
     costs = {cost.row: cost for cost in board.aggregates.costs if cost.suite == suite}
@@ -46,18 +54,20 @@ def write_suite(console: Console, board: Leaderboard, suite: str, names: Sequenc
         gains = [_gain(by_place[row, way]) for way in gaining]
         cost = costs.get(row)
         images = "–" if cost is None or cost.images is None else f"{cost.images:,}"
-        table.add_row(escape(names[row]), images, *values, *gains, *_usd(cost, gaining), _seconds(took.get(row)))
+        paid = [*_usd(cost, gaining), _seconds(took.get(row))] if gaining else []
+        table.add_row(escape(names[row]), images, *values, *gains, *paid)
     console.print(table)
 
 
 def suite_notes(board: Leaderboard, suite: str, names: Sequence[str]) -> list[str]:
     """Return what must be said under a suite's table: what was not averaged, and why a cost is not known."""
-    lines = [GAINS]
+    has_gains = any(mean.readout for mean in board.aggregates.means if mean.suite == suite)
+    lines = [GAINS] if has_gains else []
     for mean in board.aggregates.means:
         reason = mean.reason or mean.gain_reason
         if mean.suite == suite and reason:
             lines.append(f"not averaged: {names[mean.row]} × {mean.way}: {reason}")
-    mine = [cost for cost in board.aggregates.costs if cost.suite == suite]
+    mine = [cost for cost in board.aggregates.costs if cost.suite == suite and has_gains]
     unknown: dict[str, list[str]] = {}
     for cost in mine:
         if cost.reason:
@@ -69,7 +79,7 @@ def suite_notes(board: Leaderboard, suite: str, names: Sequence[str]) -> list[st
 
 def _gaining(means: Sequence[SuiteMean]) -> list[str]:
     """Return the ways of reading out whose gain is shown."""
-    with_gain = [mean for mean in means if mean.readout.partition(":")[0] != ZEROSHOT]
+    with_gain = [mean for mean in means if mean.readout and mean.readout.partition(":")[0] != ZEROSHOT]
     probes = [mean for mean in with_gain if mean.readout.partition(":")[0] == GAINS_OF]
     return [mean.way for mean in probes or with_gain]
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PERCENT = " %"
 PIPED_WIDTH = 240  # columns when stdout is no terminal: a pipe cuts nothing off
+MOST_LINES = 3  # of cells that were not scored for one reason, before they share a line
 TIES = "rows that share a letter in a column are not shown to differ (Holm, 5 % a column)"
 
 
@@ -58,7 +59,7 @@ def _write_table(console: Console, board: Leaderboard) -> None:
 
     if board.rows:
         table = Table(header_style="bold")
-        table.add_column("source", overflow="fold")
+        table.add_column("source", overflow="fold", min_width=8)  # a wide table does not take its rows' names
         has_images = any(row.images is not None for row in board.rows)  # none: the tasks use different numbers
         if has_images:
             table.add_column("images", justify="right", no_wrap=True)
@@ -108,8 +109,19 @@ def notes(board: Leaderboard) -> list[str]:
     if real:
         lines.append(f"learns from real labels beside the source's images: {', '.join(real)}")
     lines += dict.fromkeys(row.note for row in board.rows if row.note)
-    lines += [f"{item['status']}: {item['source']} × {item['task']}: {item['reason']}" for item in board.unscored]
-    return lines
+    return lines + _unscored(board)
+
+
+def _unscored(board: Leaderboard) -> list[str]:
+    """Return a line for each failed or blocked cell; one for many of a source that share their reason."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for item in board.unscored:
+        alike.setdefault((item["status"], item["source"], item["reason"]), []).append(item["task"])
+    return [
+        f"{status}: {source} × {task}: {reason}"
+        for (status, source, reason), tasks in alike.items()
+        for task in (tasks if len(tasks) <= MOST_LINES else [f"{len(tasks)} tasks, {tasks[0]} first"])
+    ]
 
 
 def print_note(text: str, *, width: int) -> None:

@@ -12,7 +12,7 @@ from vgbench_leaderboard.aggregate.readings import Suite, named
 
 VERSION = "1"
 POINT = 0.01  # of a metric's scale 0..1
-NO_IMAGES = "a backbone trained elsewhere has no images"
+NO_IMAGES = "no cell reads an image of this source"
 
 ProductionOf = Callable[[Cell], Production | None]
 
@@ -58,10 +58,9 @@ class _Row:
 
     @property
     def images(self) -> int | None:
-        """The number of images, those of one image set once; None where a cell has none, or one is missing."""
-        if self.lacks or any(cell.counts is None or "image_set" not in cell.nodes for cell in self.cells):
-            return None
-        return sum({cell.nodes["image_set"]: cell.counts.images for cell in self.cells if cell.counts}.values())
+        """The number of images, those of one image set once; None where there are none, or a cell is missing."""
+        sets = {cell.nodes["image_set"]: cell.counts.images for cell in self.cells if cell.counts}
+        return None if self.lacks or not sets else sum(sets.values())
 
 
 def costs(suite: Suite, means: Sequence[SuiteMean], prices: Prices) -> list[Cost]:
@@ -82,11 +81,13 @@ def _rows(suite: Suite) -> list[_Row]:
     found = []
     for at, row in enumerate(suite.rows):
         readings = [reading for (r, *_), reading in suite.readings.items() if r == row]
-        cells = {cell.digest: cell for reading in readings for cell in reading.cells}
-        seen = {cell.task.name for cell in cells.values()}
+        finished = {cell.digest: cell for reading in readings for cell in reading.cells}
+        paid = {digest: cell for digest, cell in finished.items() if cell.counts}  # zero-shot reads none of the images
+        seen = {cell.task.name for cell in paid.values()}
         lacks = tuple(f"{dataset} (no finished cell)" for dataset in suite.datasets if dataset not in seen)
-        if cells:
-            found.append(_Row(at, tuple(cell for _, cell in sorted(cells.items())), lacks))
+        if finished:
+            cells = tuple(cell for _, cell in sorted((paid or finished).items()))
+            found.append(_Row(at, cells, lacks if paid else ()))
     return found
 
 
@@ -115,6 +116,8 @@ def _cost(suite: Suite, row: _Row, means: Sequence[SuiteMean], prices: Prices) -
 def _measured(suite: Suite, row: _Row, production_of: ProductionOf, usd_per_hour: float | None) -> MeasuredCost:
     found = {cell.task.name: production_of(cell) for cell in row.cells}
     lacks = [*row.lacks, *(f"{name} (made before its seconds were kept)" for name, one in found.items() if not one)]
+    if row.images is None and not row.lacks:
+        lacks = [NO_IMAGES]
     fixed: dict[str, float] = {}
     marginal: dict[str, float] = {}
     for one in (production_of(cell) for cell in row.cells):
@@ -136,5 +139,5 @@ def _measured(suite: Suite, row: _Row, production_of: ProductionOf, usd_per_hour
         marginal_seconds=total(marginal),
         fixed_usd=usd(fixed),
         marginal_usd=usd(marginal),
-        reason=named(lacks),
+        reason=NO_IMAGES if lacks == [NO_IMAGES] else named(lacks),
     )

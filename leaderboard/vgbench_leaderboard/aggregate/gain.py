@@ -71,7 +71,8 @@ def mean_of(found: Mapping[str, Reading | None]) -> tuple[float | None, str | No
 def _suite_mean(suite: Suite, at: int, way: Way, items_of: ItemsOf) -> SuiteMean:
     found = suite.of(suite.rows[at], way)
     value, reason = mean_of(found)
-    gain = Gain({}, {}, ()) if way.is_zeroshot else gain_of(suite, found)
+    is_gaining = bool(way.readout) and not way.is_zeroshot
+    gain = gain_of(suite, found) if is_gaining else Gain({}, {}, ())
     ci, ci_reason = _interval(suite, found, gain, items_of) if value is not None else (None, None)
     return SuiteMean(
         version=VERSION,
@@ -87,7 +88,7 @@ def _suite_mean(suite: Suite, at: int, way: Way, items_of: ItemsOf) -> SuiteMean
         gain_by_dataset=dict(gain.by_dataset),
         cells=digests([*found.values(), *gain.over.values()]),
         reason=reason,
-        gain_reason=None if way.is_zeroshot else named(gain.lacks) or reason,
+        gain_reason=(named(gain.lacks) or reason) if is_gaining else None,
         ci_reason=ci_reason,
     )
 
