@@ -94,7 +94,10 @@ def _coco(listing: Listing, index: str) -> tuple[list[tuple[str, list[int]]], li
     position = {category["id"]: i for i, category in enumerate(categories)}
     labels: dict[Any, list[int]] = {image["id"]: [] for image in content["images"]}
     for annotation in content["annotations"]:
-        labels[annotation["image_id"]].append(position[annotation["category_id"]])
+        image, category = annotation["image_id"], annotation["category_id"]
+        if image not in labels or category not in position:
+            raise ValueError(f"{listing.path(index)}: an annotation names image {image}, category {category}: no such")
+        labels[image].append(position[category])
     lines = [
         (
             f"{image['zip_file']}@{image['file_name']}" if image.get("zip_file") else image["file_name"],

@@ -109,7 +109,7 @@ def _split(step: Step, listing: Listing) -> list[Sample]:
     digest = sha256_hex("\n".join(sample.sample_id for sample in found))
     if params["sample_ids"] is not None and digest != params["sample_ids"]:
         raise ValueError(
-            f"{what}: its sample ids have the hash {digest[:12]}…, {params['sample_ids'][:12]}… was observed or declared"
+            f"{what}: its sample ids have the hash {digest[:12]}…, but {params['sample_ids'][:12]}… is known"
         )
     return found
 
