@@ -27,7 +27,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     verbs = parser.add_subparsers(metavar="doctor|fetch|add|verify", required=True, parser_class=type(parser))
     doctor = verbs.add_parser("doctor", help="say of each whether it is usable, and what to do if not; exit 3 if not")
     doctor.set_defaults(call=call_doctor)
-    fetch = verbs.add_parser("fetch", help="get it, and observe what nobody has pinned, into <home>/lock.json")
+    fetch = verbs.add_parser("fetch", help="get what is named, and observe what nobody has pinned, into <home>/lock.json")
     fetch.set_defaults(call=call_fetch)
     register = verbs.add_parser("add", help="use a local copy: Parquet, image folder, webdataset tars, the original")
     register.add_argument("name", nargs="?", help="a name that `vgbench list datasets` prints")
@@ -57,7 +57,8 @@ def call_fetch(args: argparse.Namespace, context: Context) -> int:
     locator = _locator(context)
     wanted = _wanted(args, context) if args.tasks or args.names or not args.source else []
     places = [place for text in args.source for place in _hub_options(context.registry.source(text))]
-    places += [spec.place for spec in wanted if _on_hub(locator, spec)]
+    if args.tasks or args.names:  # never all there are: that would be a terabyte
+        places += [spec.place for spec in wanted if _on_hub(locator, spec)]
     for place in dict.fromkeys(places if not args.offline else []):
         _fetch(place.removeprefix("hf:").removeprefix("//"), locator, context)
     for spec in wanted:
