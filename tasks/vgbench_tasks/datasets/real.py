@@ -62,7 +62,7 @@ def _real(
 
 
 # Sizes: ELEVATER's vision_datasets.json; of ImageNet's and its variants' as their papers give them.
-_COMMON = (
+_GENBENCH = (
     _real(
         "imagenet-1k",
         "1,000 kinds of things; its validation images are the test",
@@ -148,8 +148,6 @@ _COMMON = (
             "val is not on the Hub: an ELEVATER root has it",
         ),
     ),
-)
-_FINE = (
     _real(
         "food-101",
         "101 dishes",
@@ -239,8 +237,6 @@ _FINE = (
         elevater="dtd_20211007",
         notes=("there are ten partitions: this is the first", "a train split of 3,760 is train and val together"),
     ),
-)
-_RARE = (
     _real(
         "eurosat_clip",
         "10 kinds of land use from space; splits derived",
@@ -460,4 +456,4 @@ _IMAGENET = (
 
 @hookimpl
 def vgbench_offer_datasets() -> Iterable[DatasetSpec]:
-    yield from (*_COMMON, *_FINE, *_RARE, *_IMAGENET)
+    yield from (*_GENBENCH, *_IMAGENET)
