@@ -27,8 +27,14 @@ GENBENCH22 = [name for name, spec in SPECS.items() if "elevater" in (spec.readin
 STATES = {"not observed", "licence click", "manual path"}
 PLUGIN = """
 from dataclasses import replace
-from vgbench import Split, hookimpl
+from vgbench import DataRequest, Metric, Split, TaskSpec, hookimpl
 from vgbench_tasks.datasets import real
+
+@hookimpl
+def vgbench_offer_tasks():
+    def asked(g, options): return DataRequest(g.class_list("cifar-10"), 1)
+    yield TaskSpec("mini-task", "1", "for a test", asked, None, (Metric("top1"), Metric("mean_per_class")),
+                   "vgbench.metrics.classify:top1", labels=("mini", "test"), datasets=("mini",))
 
 @hookimpl
 def vgbench_offer_datasets():
@@ -91,7 +97,7 @@ def test_copy_is_observed_when_it_is_added(data: Callable[..., Answer], tmp_path
     observed = json.loads((home / "lock.json").read_text())["datasets"]["mini"]["sample_ids"]
     assert set(observed) == {"train", "test"} and all(len(sha256) == 64 for sha256 in observed.values())
     entry = only(data("doctor", "mini", "--json"))
-    assert entry["state"] == "present"
+    assert entry["state"] == "present" and entry["hash_ok"]
     assert {s: found["sample_ids"] for s, found in entry["splits"].items()} == {**observed, "val": None}
     assert data("fetch", "mini", "--offline").code == 0 and data("verify", "mini").code == 0
 
@@ -112,6 +118,23 @@ def test_split_that_the_copy_lacks_is_blocked_and_others_are_not(
     assert "place" not in column and column["sample_ids"] == g.dataset("mini", "test").labels.param["sample_ids"]
 
 
+def test_labels_are_read_through_the_store(
+    vgbench: Callable[..., Answer], data: Callable[..., Answer], tmp_path: Path
+) -> None:
+    lines = [f"test/{i:07d},{CIFAR10[i if i < 7 else 0]}" for i in range(10)]
+    (tmp_path / "answers.csv").write_text("\n".join(["sample_id,prediction", *lines]))
+    env = {"PYTHONPATH": str(tmp_path / "plugins")}
+    asked = ["score", "mini-task", "answers.csv", "--json"]
+    blocked = vgbench(*asked, env=env)
+    assert blocked.code == 3 and "nobody has observed its commit" in blocked.err
+    assert data("add", "mini", str(mini(tmp_path / "copy"))).code == 0
+    scored = vgbench(*asked, env=env)
+    assert scored.code == 0, scored.err
+    assert '"value": 0.7' in scored.out
+    doctor = data("doctor", "--tasks", "mini-task", "--offline", "--json")
+    assert only(doctor)["name"] == "mini"
+
+
 @pytest.mark.parametrize(
     ("wrong", "what"),
     [
@@ -126,7 +149,7 @@ def test_wrong_copy_is_refused_and_nothing_is_recorded(
     data: Callable[..., Answer], tmp_path: Path, home: Path, wrong: dict[str, Any], what: str
 ) -> None:
     answer = data("add", "mini", str(mini(tmp_path / "copy", **wrong)))
-    assert answer.code == 1 and what in answer.err and "Traceback" not in answer.err
+    assert answer.code == 2 and what in answer.err and "ValueError" not in answer.err
     assert not (home / "lock.json").exists()
 
 
@@ -158,7 +181,7 @@ def test_root_of_elevater_adds_what_lies_in_it(vgbench: Callable[..., Answer], t
     splits = {"train": rows(CIFAR10, 1, 0), "test": rows(CIFAR10, 1, 50)}
     iris(root / "cifar_10_20211007", splits, {c: i for i, c in enumerate(CIFAR10)}, labels=CIFAR10)
     answer = vgbench("data", "add", "--root", str(tmp_path / "root"))
-    assert answer.code == 1 and "cifar-10, split 'train'" in answer.err and "10 samples, 50,000 expected" in answer.err
+    assert answer.code == 2 and "cifar-10, split 'train'" in answer.err and "10 samples, 50,000 expected" in answer.err
     assert vgbench("data", "add", "--root", str(tmp_path)).code == 2
 
 

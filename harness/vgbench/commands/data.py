@@ -27,7 +27,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     verbs = parser.add_subparsers(metavar="doctor|fetch|add|verify", required=True, parser_class=type(parser))
     doctor = verbs.add_parser("doctor", help="say of each whether it is usable, and what to do if not; exit 3 if not")
     doctor.set_defaults(call=call_doctor)
-    fetch = verbs.add_parser("fetch", help="get what is named, and observe what nobody has pinned, into <home>/lock.json")
+    fetch = verbs.add_parser("fetch", help="get what is named; observe what nobody has pinned")
     fetch.set_defaults(call=call_fetch)
     register = verbs.add_parser("add", help="use a local copy: Parquet, image folder, webdataset tars, the original")
     register.add_argument("name", nargs="?", help="a name that `vgbench list datasets` prints")
@@ -103,8 +103,11 @@ def _observe(spec: DatasetSpec, place: Place, context: Context, splits: Sequence
     told = {split: spec.params(split, sample_ids=None, classes=classes) for split in splits}
     params = {"entry": spec.read_labels.entry, "splits": told, "place": place.key()}
     note(f"observing the samples of {spec.name}")
-    with _worked("vgbench.steps.fetch:observe", params, {"place": place.path}, context, what=spec.name) as out:
-        observed = json.loads((out / "observed.json").read_text())
+    try:
+        with _worked("vgbench.steps.fetch:observe", params, {"place": place.path}, context) as out:
+            observed = json.loads((out / "observed.json").read_text())
+    except VgbenchError as refused:
+        raise UsageError(refused.what, hint=f"what is known of {spec.name}: vgbench show {spec.name}") from refused
     lacking = {split: found["reason"] for split, found in observed.items() if "reason" in found}
     for split, reason in lacking.items():
         note(f"{spec.name}: no split {split!r} here: {reason}")
@@ -130,15 +133,16 @@ def _fetch(repository: str, locator: Locator, context: Context) -> None:
     revision = revision or "main"
     note(f"fetching {name} from the Hugging Face Hub into its cache")
     params = {"repository": name, "revision": revision}
-    with _worked("vgbench.steps.fetch:fetch", params, {}, context, what=f"hf://{repository}") as out:
+    with _worked("vgbench.steps.fetch:fetch", params, {}, context) as out:
         locator.lock_hub(f"{name}@{revision}", (out / "commit").read_text())
 
 
 @contextmanager
-def _worked(
-    entry: str, params: Mapping[str, Any], bindings: Mapping[str, str], context: Context, *, what: str
-) -> Iterator[Path]:
-    """Run a body in a worker, outside any plan; yield the folder of what it made, which goes afterwards."""
+def _worked(entry: str, params: Mapping[str, Any], bindings: Mapping[str, str], context: Context) -> Iterator[Path]:
+    """Run a body in a worker, outside any plan; yield the folder of what it made, which goes afterwards.
+
+    Raises ``VgbenchError`` with what the body refused.
+    """
     from vgbench.executors import Job
     from vgbench.executors.local import LocalExecutor
     from vgbench.store import Store
@@ -163,7 +167,7 @@ def _worked(
         while not events or events[-1].kind == "progress":
             events = executor.wait()
         if events[-1].kind == "failed":
-            raise VgbenchError(f"{what}: {events[-1].detail['failed']}")
+            raise VgbenchError(str(events[-1].detail["failed"]).removeprefix("ValueError: "))
         yield out
     finally:
         executor.close()
@@ -239,11 +243,19 @@ def _report(
     """Print how each stands; return 3 when one cannot be used as it stands."""
     if args.json:
         declared = {spec.name: _declared(spec, context) for spec in specs}
-        entries = [{**asdict(standing), **declared.get(standing.name, {})} for standing in standings]
+        entries = [
+            {**asdict(standing), "hash_ok": standing.state == "present", **declared.get(standing.name, {})}
+            for standing in standings
+        ]
         write_json({"schema": SCHEMA, "datasets": entries})
     else:
         rows = [
-            (s.name, s.state, (s.identity or "")[:12], s.detail or f"{s.path}{' (Parquet)' * (s.layout == 'parquet')}")
+            (
+                s.name,
+                s.state,
+                (s.identity or "")[:12],
+                s.detail or f"{s.path}{' (Parquet)' * (s.layout == 'parquet')}, hash ok",
+            )
             for s in standings
         ]
         write_columns(rows)
