@@ -44,6 +44,10 @@ class NotObserved(VgbenchError):
     exit_code = 3
 
 
+class NoSuchSplit(VgbenchError):
+    """Say that a copy of a data set lacks one of its splits: the other splits can be used."""
+
+
 class CorruptArtifact(VgbenchError):
     """Say that a stored file no longer has the bytes that its commit record names."""
 

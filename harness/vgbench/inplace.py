@@ -1,13 +1,16 @@
 """Read images where they lie: plain files, rows of Parquet and Arrow files, members of tars. Nothing is copied.
 
 A location is relative to its place: ``cat/1.jpg`` a file, ``train.parquet#image[17]`` column and row (``.arrow``
-alike), ``train.tar#2048+911`` offset and size in bytes. A place that is one file is called "" in its own locations.
+alike), ``train.tar#2048+911`` offset and size in bytes, ``train.zip@cat/1.jpg`` a zip's member. A place that is one
+file is called "" in its own locations. ``…#border=2`` at the end leaves out a border of so many pixels.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import re
+import zipfile
 from bisect import bisect_right
 from collections import OrderedDict
 from itertools import accumulate
@@ -16,14 +19,18 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
 from vgbench.listing import root_of
 
 _ROW = re.compile(r"(.*)#(.+)\[(\d+)\]", re.DOTALL)
 _SPAN = re.compile(r"(.*)#(\d+)\+(\d+)", re.DOTALL)
+_MEMBER = re.compile(r"(.*?\.zip)@(.+)", re.DOTALL)
+_BORDER = re.compile(r"(.*)#border=(\d+)", re.DOTALL)
 GROUPS_BYTES = 256 << 20  # decoded row groups kept: a data set of small images is decoded once, whatever the order
 MODEL_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]  # not the same weights again in other formats
 OPEN_TABLES = 64  # below the usual limit of open files
+OPEN_ZIPS = 16  # a data set has a few
 
 
 def local(place: str) -> str:
@@ -51,20 +58,6 @@ def repository(name: str) -> tuple[str, str]:
     return ("model", rest) if kind == "models" and "/" in rest else ("dataset", name)
 
 
-def is_here(place: str) -> bool:
-    """Say whether a repository of the Hub is in its cache on this machine."""
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
-        return False
-    repository, _, commit = place.removeprefix("hf://").partition("@")
-    try:
-        snapshot_download(repository, repo_type="dataset", revision=commit, local_files_only=True)
-    except OSError:  # what its LocalEntryNotFoundError is
-        return False
-    return True
-
-
 class InPlace:
     """The images of a place, read by their locations."""
 
@@ -72,6 +65,7 @@ class InPlace:
         self._place = place
         self._root: Path | None = None
         self._tables: OrderedDict[str, _Rows] = OrderedDict()
+        self._zips: OrderedDict[str, zipfile.ZipFile] = OrderedDict()
         self._groups: OrderedDict[tuple[str, str, int], pa.Array] = OrderedDict()
         self._kept_bytes = 0
 
@@ -83,12 +77,16 @@ class InPlace:
         """
         if self._root is None:
             self._root = root_of(local(self._place))
+        bordered = _BORDER.fullmatch(location)
+        name = bordered[1] if bordered else location
         try:
-            data = self._read(location)
-        except (OSError, IndexError, KeyError, pa.ArrowException) as error:
-            raise ValueError(f"{self._root / location}: cannot be read: {error}") from error
+            data = self._read(name)
+        except (OSError, IndexError, KeyError, pa.ArrowException, zipfile.BadZipFile) as error:
+            raise ValueError(f"{self._root / name}: cannot be read: {error}") from error
+        if bordered:
+            data = without_border(data, int(bordered[2]))
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-            raise ValueError(f"{self._root / location} changed after it was indexed; the same command indexes it again")
+            raise ValueError(f"{self._root / name} changed after it was indexed; the same command indexes it again")
         return data
 
     def _read(self, location: str) -> bytes:
@@ -100,6 +98,8 @@ class InPlace:
         if row := _ROW.fullmatch(location):
             value = self._row(row[1], row[2], int(row[3]))
             return b"" if value is None else value
+        if member := _MEMBER.fullmatch(location):
+            return self._zip(member[1]).read(member[2])
         return (self._root / location).read_bytes()
 
     def _row(self, name: str, column: str, row: int) -> bytes | None:
@@ -116,6 +116,14 @@ class InPlace:
         value: bytes | None = values[offset].as_py()
         return value
 
+    def _zip(self, name: str) -> zipfile.ZipFile:
+        assert self._root is not None
+        if name not in self._zips:
+            self._zips[name] = zipfile.ZipFile(self._root / name)
+            if len(self._zips) > OPEN_ZIPS:
+                self._zips.popitem(last=False)[1].close()
+        return self._zips[name]
+
     def _table(self, name: str) -> _Rows:
         assert self._root is not None
         if name not in self._tables:
@@ -123,6 +131,18 @@ class InPlace:
             if len(self._tables) > OPEN_TABLES:
                 self._tables.popitem(last=False)
         return self._tables[name]
+
+
+def without_border(data: bytes, border_px: int) -> bytes:
+    """Return an encoded image without a border of ``border_px`` on each side, as PPM.
+
+    No pixel inside changes, and PPM has the same bytes whatever compresses elsewhere, so they can be known by a hash.
+    """
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    buffer = io.BytesIO()
+    inside = image.crop((border_px, border_px, image.width - border_px, image.height - border_px))
+    inside.save(buffer, "PPM")
+    return buffer.getvalue()
 
 
 class _Rows:

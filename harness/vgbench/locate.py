@@ -30,7 +30,9 @@ TELL_FILES, TELL_BYTES = 5_000, 1 << 30  # from here on hashing takes seconds, a
 READ_COPY_IMAGES = StepRef("vgbench.read_copy", "1", "vgbench.steps.copy:images")
 READ_COPY_LABELS = StepRef("vgbench.read_copy_labels", "2", "vgbench.steps.copy:labels")
 
-State = Literal["present", "needs download", "changed", "not observed", "absent"]
+State = Literal[
+    "present", "needs download", "needs login", "licence click", "manual path", "changed", "not observed", "absent"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What was observed here: of data sets name → {identity, path?, layout?}, of the Hub name@revision → commit."""
+    """What was observed here: of data sets name → {identity?, path?, layout?, sample_ids? {split: SHA-256}}, of the
+    Hub name@revision → commit."""
 
-    datasets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     hub: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -76,6 +79,11 @@ class Locator:
         if self.standing(spec).layout == "parquet":
             return READ_COPY_IMAGES, READ_COPY_LABELS
         return spec.read_images, spec.read_labels
+
+    def sample_ids(self, spec: DatasetSpec, split: str) -> str | None:
+        """Return the SHA-256 of a split's sorted sample ids: declared, or observed here; None when nobody knows it."""
+        observed: Mapping[str, str] = read_lock(self.home).datasets.get(spec.name, {}).get("sample_ids", {})
+        return spec.splits[split].sample_ids or observed.get(split)
 
     def weights(self, spec: WeightsSpec) -> Place:
         """Return where weights lie, after comparing their bytes with the observed identity."""
@@ -111,12 +119,13 @@ class Locator:
             try:
                 place = self._hub(spec.place.removeprefix(HUB))
             except NotObserved as error:
-                return Standing(spec.name, "not observed", detail=error.what, hint=error.hint)
+                return _not_fetched(spec, error)
             return Standing(spec.name, "present", place.path, place.identity)
         path = packaged(spec.place)
         if path is None:
             detail = f"{spec.place} is not here" if spec.place else "it has to be got by hand"
-            return Standing(spec.name, "absent", detail=detail, hint=f"vgbench data add {spec.name} PATH")
+            state: State = "manual path" if isinstance(spec, DatasetSpec) and spec.access == "manual" else "absent"
+            return Standing(spec.name, state, detail=detail, hint=f"vgbench data add {spec.name} PATH")
         if expected is None:
             detail, hint = "nobody has observed its checksum", "vgbench data fetch observes it"
             return Standing(spec.name, "not observed", str(path), detail=detail, hint=hint)
@@ -135,13 +144,33 @@ class Locator:
             return self.standing(spec)
         return standing
 
-    def add(self, spec: DatasetSpec, value: str) -> Standing:
+    def lock_sample_ids(self, spec: DatasetSpec, observed: Mapping[str, str]) -> None:
+        """Record the hashes of the sample ids of splits that nobody had observed.
+
+        Raises ``UsageError`` where one differs from what the data set declares, or what was observed here before.
+        """
+        entry = read_lock(self.home).datasets.get(spec.name, {})
+        _refuse_other_samples(spec, {**entry.get("sample_ids", {})}, observed)
+        self._lock(spec.name, {**entry, "sample_ids": {**entry.get("sample_ids", {}), **observed}})
+
+    def add(
+        self, spec: DatasetSpec, value: str, *, sample_ids: Mapping[str, str] | None = None, replacing: bool = False
+    ) -> Standing:
         """Register a local copy: Parquet, or the layout the data set's own reader expects.
 
-        Raises ``UsageError`` when nothing lies there, or a copy in the original layout has other bytes than declared.
+        ``sample_ids``: the hashes of the splits' sample ids, where its reader has observed them. Raises ``UsageError``
+        when nothing lies there, a copy in the original layout has other bytes than declared, or its splits hold other
+        samples than those declared or observed here before (unless it is ``replacing`` what was observed).
         """
         place = self.path(value)
-        layout = "parquet" if any(name.endswith(".parquet") for name in _names(scan(place.path))) else "original"
+        is_parquet = any(name.endswith(".parquet") for name in _names(scan(place.path)))
+        layout = "parquet" if is_parquet and spec.reading is None else "original"
+        if sample_ids is not None:
+            known = {} if replacing else read_lock(self.home).datasets.get(spec.name, {}).get("sample_ids", {})
+            _refuse_other_samples(spec, known, sample_ids)
+            entry = {"identity": place.identity, "path": place.path, "layout": layout, "sample_ids": dict(sample_ids)}
+            self._lock(spec.name, entry)
+            return self.standing(spec)
         if layout == "original" and spec.sha256 is not None and place.identity != spec.sha256:
             raise UsageError(
                 f"{value} has SHA-256 {place.identity[:12]}…, {spec.name} is declared as {spec.sha256[:12]}…",
@@ -150,7 +179,7 @@ class Locator:
         self._lock(spec.name, {"identity": place.identity, "path": place.path, "layout": layout})
         return self.standing(spec)
 
-    def _copy(self, name: str, entry: Mapping[str, str]) -> Standing:
+    def _copy(self, name: str, entry: Mapping[str, Any]) -> Standing:
         path, expected = entry["path"], entry["identity"]
         again = f"vgbench data add {name} PATH"
         layout: Literal["original", "parquet"] = "parquet" if entry["layout"] == "parquet" else "original"
@@ -177,7 +206,7 @@ class Locator:
             )
         return Place(f"hf:{name}@{commit}", f"{HUB}{name}@{commit}")
 
-    def _lock(self, name: str, entry: Mapping[str, str]) -> None:
+    def _lock(self, name: str, entry: Mapping[str, Any]) -> None:
         lock = read_lock(self.home)
         self._write_lock(replace(lock, datasets={**lock.datasets, name: dict(entry)}))
 
@@ -259,6 +288,20 @@ def read_lock(home: Path | None) -> Lock:
         raise UsageError(f"{path} is not a lock file: {error}", hint=hint) from error
 
 
+def snapshot(place: str, environment: Mapping[str, str]) -> Path | None:
+    """Return where the Hub's cache holds ``hf://[models/]owner/name@commit``, without its client; None if nowhere.
+
+    ``environment``: what workers see, so the cache is theirs: ``HF_HOME`` or ~/.cache/huggingface, in it
+    hub/datasets--OWNER--NAME/snapshots/COMMIT, of a model hub/models--… (huggingface_hub's layout).
+    """
+    name, _, commit = place.removeprefix(HUB).partition("@")
+    kind = "models" if name.startswith("models/") else "datasets"
+    name = name.removeprefix("models/")
+    home = Path(environment.get("HF_HOME") or Path(environment.get("HOME") or "~", ".cache", "huggingface"))
+    folder = home.expanduser() / "hub" / f"{kind}--{name.replace('/', '--')}" / "snapshots" / commit
+    return folder if folder.is_dir() else None
+
+
 def packaged(place: str) -> Path | None:
     """Return the file that ``package:file`` names, without importing the package; None when it is not installed."""
     package, separator, file = place.partition(":")
@@ -272,6 +315,32 @@ def packaged(place: str) -> Path | None:
         return None
     path = Path(next(iter(spec.submodule_search_locations))) / file
     return path if path.exists() else None
+
+
+def _not_fetched(spec: DatasetSpec | WeightsSpec, error: NotObserved) -> Standing:
+    """Say what a repository of the Hub that nobody has fetched yet waits for."""
+    if not isinstance(spec, DatasetSpec) or spec.reading is None:
+        return Standing(spec.name, "not observed", detail=error.what, hint=error.hint)
+    page = f"https://huggingface.co/datasets/{spec.place.removeprefix(HUB).partition('@')[0]}"
+    fetch = f"vgbench data fetch {spec.name}, or: vgbench data add {spec.name} PATH"
+    if spec.access == "licence click":
+        return Standing(spec.name, "licence click", detail=page, hint=f"accept it there; hf auth login; {fetch}")
+    if spec.access == "login":
+        return Standing(spec.name, "needs login", detail=page, hint=f"hf auth login; {fetch}")
+    return Standing(spec.name, "not observed", detail=error.what, hint=fetch)
+
+
+def _refuse_other_samples(spec: DatasetSpec, known: Mapping[str, str], observed: Mapping[str, str]) -> None:
+    declared = {name: split.sample_ids for name, split in spec.splits.items() if split.sample_ids is not None}
+    for split, found in observed.items():
+        expected = declared.get(split) or known.get(split)
+        if expected is not None and found != expected:
+            whose = "is declared with" if split in declared else f"was observed here ({LOCK_FILE}) with"
+            raise UsageError(
+                f"{spec.name}: the sample ids of split {split!r} have the hash {found[:12]}…; it {whose} "
+                f"{expected[:12]}…",
+                hint="its results would not compare with earlier ones; if another copy is meant: data add --replace",
+            )
 
 
 def _usable(kind: str, standing: Standing) -> Place:

@@ -134,10 +134,15 @@ class Builder:
         spec = offer.spec
         if split not in spec.splits:
             raise UsageError(f"data set {name!r} has no split {split!r}", hint=f"splits: {', '.join(spec.splits)}")
-        sample_ids = spec.splits[split].sample_ids
+        sample_ids = self._locator.sample_ids(spec, split)
         if sample_ids is None:
-            raise NotObserved(f"data set {name!r}: nobody has observed the sample ids of split {split!r}")
-        params: dict[str, Any] = {"dataset": name, "split": split, "sample_ids": sample_ids}
+            self._locator.dataset(spec)  # where it is not here at all, that is the reason
+            raise NotObserved(
+                f"data set {name!r}: nobody has observed the sample ids of split {split!r}",
+                hint=f"vgbench data fetch {name}",
+            )
+        classes = None if spec.reading is None else self.class_list(spec.classes)
+        params = spec.params(split, sample_ids=sample_ids, classes=classes)
         read_images, read_labels = spec.read_images, spec.read_labels
         if not self._column:  # a column holds data sets by name, split and sample ids, whatever file they came in
             params["place"] = self._locator.dataset(spec)

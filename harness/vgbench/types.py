@@ -524,18 +524,30 @@ class ClassListSpec:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A split: its size, and the SHA-256 of its sorted sample ids joined by newlines (None: nobody observed it)."""
+    """A split: its size, and the SHA-256 of its sorted sample ids joined by newlines (None: nobody observed it).
 
-    n: int
+    ``n`` is None where the size follows from a rule over classes whose sizes nobody stated.
+    """
+
+    n: int | None
     sample_ids: str | None
+
+
+Access: TypeAlias = Literal["open", "login", "licence click", "manual"]
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetSpec:
     """A real data set: where it lies, what its bytes must be, and the steps that read images and labels apart.
 
-    ``place`` is "package:file" for data bundled with a Python package. ``sha256`` is the observed identity
-    (None: not observed). The steps get the params ``place``, ``dataset``, ``split`` and ``manifest``.
+    ``place`` is "package:file" for data bundled with a Python package, "hf://owner/name[@revision]" for a repository of
+    the Hugging Face Hub, or "" for what has to be got by hand. ``sha256`` is the observed identity (None: not
+    observed). The steps get the params ``place``, ``dataset``, ``split`` and ``sample_ids``.
+
+    ``reading`` (JSON) is what its reader is told besides: columns, names of splits, rules of derived splits. A data
+    set that has it also gets ``n`` and ``classes``, and its reader finds out by itself in which layout a copy lies.
+    ``access``: what a user has to do before a download; ``mirrors``: places that hold the same; ``notes``: what tends
+    to go wrong with it.
     """
 
     name: str
@@ -548,6 +560,22 @@ class DatasetSpec:
     read_labels: StepRef
     license: str = ""
     citation: str = ""
+    access: Access = "open"
+    mirrors: tuple[str, ...] = ()
+    multi_label: bool = False
+    notes: tuple[str, ...] = ()
+    reading: Mapping[str, Any] | None = None
+
+    def params(self, split: str, *, sample_ids: str | None, classes: ClassList | None) -> dict[str, Any]:
+        """Return what the reading steps are told of a split, but for the place.
+
+        ``classes`` is asked for where there is ``reading``: pairs of a class id and the names that files may give it.
+        """
+        told: dict[str, Any] = {"dataset": self.name, "split": split, "sample_ids": sample_ids}
+        if self.reading is not None and classes is not None:
+            names = [[entry.id, [entry.name, *entry.synonyms]] for entry in classes.classes]
+            told |= {"n": self.splits[split].n, "reading": dict(self.reading), "classes": names}
+        return told
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ def test_more_than_one_percent_fails_with_the_names(tmp_path: Path) -> None:
 
 
 def test_killed_index_goes_on_from_its_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vgbench_plugins.files.indexing.CHECKPOINT", 16)
+    monkeypatch.setattr("vgbench.judging.CHECKPOINT", 16)
     root = digit_folder(tmp_path / "digits")
     call("index_folder", root, tmp_path)
     parts = sorted((tmp_path / "scratch").iterdir())

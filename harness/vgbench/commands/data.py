@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgbench.commands import weights
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from vgbench.commands import Context
     from vgbench.locate import Locator, Standing
     from vgbench.registry import Chosen
-    from vgbench.types import DatasetSpec, SourceSpec
+    from vgbench.types import DatasetSpec, Place, SourceSpec
 
 SCHEMA = "vgbench.data/1"
 
@@ -25,53 +28,98 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     verbs = parser.add_subparsers(metavar="doctor|fetch|add|verify", required=True, parser_class=type(parser))
     doctor = verbs.add_parser("doctor", help="say of each whether it is usable, and what to do if not; exit 3 if not")
     doctor.set_defaults(call=call_doctor)
-    fetch = verbs.add_parser("fetch", help="observe what nobody has pinned, into <home>/lock.json")
+    fetch = verbs.add_parser("fetch", help="get what is named; observe what nobody has pinned")
     fetch.set_defaults(call=call_fetch)
-    register = verbs.add_parser("add", help="use a local copy: Parquet, or the layout of the original")
-    register.add_argument("name", help="a name that `vgbench list datasets` prints")
-    register.add_argument("path", help="a file or folder")
+    register = verbs.add_parser("add", help="use a local copy: Parquet, image folder, webdataset tars, the original")
+    register.add_argument("name", nargs="?", help="a name that `vgbench list datasets` prints")
+    register.add_argument("path", nargs="?", help="a file or folder")
+    register.add_argument("--root", help="a folder in ELEVATER's layout: every data set that lies in it")
+    register.add_argument("--replace", action="store_true", help="also where its samples differ from those observed")
     register.set_defaults(call=call_add)
     verify = verbs.add_parser("verify", help="read every byte again; exit 4 if one has changed")
     verify.set_defaults(call=call_verify)
     fetch.add_argument("--source", nargs="+", default=[], metavar="S", help="also what these sources name on the Hub")
     for verb in (doctor, fetch, verify):
-        verb.add_argument("--encoder", nargs="+", default=[], metavar="E", help="also the weights of these encoders")
+        verb.add_argument("names", nargs="*", metavar="NAME", help="only these data sets")
         verb.add_argument("--tasks", nargs="+", metavar="T", help="only what these tasks use")
+        verb.add_argument("--encoder", nargs="+", default=[], metavar="E", help="also the weights of these encoders")
+    for verb in (doctor, fetch):
+        verb.add_argument("--offline", action="store_true", help="download nothing (the doctor never does)")
     for verb in (doctor, fetch, register, verify):
         verb.add_argument("--json", action="store_true", help="the same as JSON")
 
 
 def call_doctor(args: argparse.Namespace, context: Context) -> int:
     locator = _locator(context)
-    asked = weights.wanted(args, context)
-    found = [_on_this_machine(locator.standing(spec)) for spec in _wanted(args, context)]
-    return _report(args, found, [weights.standing(spec, locator, context.environment) for spec in asked])
+    wanted = _wanted(args, context)
+    found = [_standing(locator, spec, context) for spec in wanted]
+    return _report(args, context, wanted, found, _encoders(args, locator, context))
 
 
 def call_fetch(args: argparse.Namespace, context: Context) -> int:
     locator = _locator(context)
-    wanted = _wanted(args, context) if args.tasks or not args.source else []
-    asked = weights.wanted(args, context)
+    is_named = bool(args.tasks or args.names)
+    wanted = _wanted(args, context) if is_named or not args.source else []
     places = [place for text in args.source for place in _hub_options(context.registry.source(text))]
-    places += [spec.place for spec in wanted if _on_hub(locator, spec)]
-    places += weights.repositories(asked)
-    for place in dict.fromkeys(places):
+    if is_named:  # never all there are: that would be a terabyte
+        places += [spec.place for spec in wanted if _on_hub(locator, spec)]
+    places += weights.repositories(weights.wanted(args, context))
+    for place in dict.fromkeys(places if not args.offline else []):
         _fetch(place.removeprefix("hf:").removeprefix("//"), locator, context)
-    standings = [locator.observe(spec) for spec in wanted]
+    for spec in wanted:
+        locator.observe(spec)
+        if spec.reading is not None and _standing(locator, spec, context).hint == _observe_hint(spec):
+            lies_at = locator.dataset(spec)
+            locator.lock_sample_ids(spec, _observe(spec, lies_at, context, _unknown(locator, spec)))
     if args.source and not args.json:
         write_columns([("fetched", place) for place in places] or [("nothing to fetch", " ".join(args.source))])
-    return _report(args, standings, [weights.standing(spec, locator, context.environment) for spec in asked])
+    found = [_standing(locator, spec, context) for spec in wanted]
+    return _report(args, context, wanted, found, _encoders(args, locator, context))
 
 
-def _on_this_machine(standing: Standing) -> Standing:
-    """Say of a repository of the Hub, whose commit alone says what it is, whether it was downloaded."""
-    if standing.path is None or not standing.path.startswith("hf://"):
-        return standing
-    from vgbench.inplace import is_here
+def _standing(locator: Locator, spec: DatasetSpec, context: Context) -> Standing:
+    """Say how a data set stands, also whether it was downloaded, and whether the ids of its samples are known."""
+    from vgbench.locate import snapshot
 
-    if is_here(standing.path):
-        return standing
-    return replace(standing, state="needs download", detail=standing.path, hint="vgbench data fetch")
+    standing = locator.standing(spec)
+    path = standing.path
+    if path is not None and path.startswith("hf://") and snapshot(path, context.environment) is None:
+        return replace(standing, state="needs download", detail=path, hint=f"vgbench data fetch {spec.name}")
+    if standing.state == "present" and spec.splits and len(_unknown(locator, spec)) == len(spec.splits):
+        detail = "nobody has observed the ids of its samples"
+        return replace(standing, state="not observed", detail=detail, hint=_observe_hint(spec))
+    return standing
+
+
+def _observe_hint(spec: DatasetSpec) -> str:
+    return f"vgbench data fetch {spec.name} observes them"
+
+
+def _unknown(locator: Locator, spec: DatasetSpec) -> list[str]:
+    """Return the splits whose sample ids nobody has declared or observed."""
+    return [split for split in spec.splits if locator.sample_ids(spec, split) is None]
+
+
+def _observe(spec: DatasetSpec, place: Place, context: Context, splits: Sequence[str]) -> dict[str, str]:
+    """Return the hashes of the splits' sample ids as the data set's reader finds them, in a worker.
+
+    A split that the copy lacks is left out. Raises what the reader refuses, and ``UsageError`` if it has no split.
+    """
+    classes = context.registry.class_list(spec.classes)
+    told = {split: spec.params(split, sample_ids=None, classes=classes) for split in splits}
+    params = {"entry": spec.read_labels.entry, "splits": told, "place": place.key()}
+    note(f"observing the samples of {spec.name}")
+    try:
+        with _worked("vgbench.steps.fetch:observe", params, {"place": place.path}, context) as out:
+            observed = json.loads((out / "observed.json").read_text())
+    except VgbenchError as refused:
+        raise UsageError(refused.what, hint=f"what is known of {spec.name}: vgbench show {spec.name}") from refused
+    lacking = {split: found["reason"] for split, found in observed.items() if "reason" in found}
+    for split, reason in lacking.items():
+        note(f"{spec.name}: no split {split!r} here: {reason}")
+    if len(lacking) == len(observed):
+        raise UsageError(f"{spec.name}: {place.path} holds none of its splits", hint=next(iter(lacking.values()), None))
+    return {split: found["sample_ids"] for split, found in observed.items() if split not in lacking}
 
 
 def _hub_options(chosen: Chosen[SourceSpec]) -> list[str]:
@@ -87,25 +135,37 @@ def _on_hub(locator: Locator, spec: DatasetSpec) -> bool:
 
 def _fetch(repository: str, locator: Locator, context: Context) -> None:
     """Download a repository in a worker, and record the commit that it was."""
+    name, _, revision = repository.partition("@")
+    revision = revision or "main"
+    note(f"fetching {name} from the Hugging Face Hub into its cache")
+    params = {"repository": name, "revision": revision}
+    with _worked("vgbench.steps.fetch:fetch", params, {}, context) as out:
+        locator.lock_hub(f"{name}@{revision}", (out / "commit").read_text())
+
+
+@contextmanager
+def _worked(entry: str, params: Mapping[str, Any], bindings: Mapping[str, str], context: Context) -> Iterator[Path]:
+    """Run a body in a worker, outside any plan; yield the folder of what it made, which goes afterwards.
+
+    Raises ``VgbenchError`` with what the body refused.
+    """
     from vgbench.executors import Job
     from vgbench.executors.local import LocalExecutor
     from vgbench.store import Store
 
-    name, _, revision = repository.partition("@")
     store = Store(context.home)
     out, logs, scratch = store.staging("fetch"), store.staging("logs"), store.staging("scratch")
     message = {
         "node": "",
-        "entry": "vgbench.steps.fetch:fetch",
-        "params": {"repository": name, "revision": revision or "main"},
-        "bindings": {},
+        "entry": entry,
+        "params": dict(params),
+        "bindings": dict(bindings),
         "seed": None,
         "shard": 0,
         "inputs": {},
         "out": str(out),
         "scratch": str(scratch),
     }
-    note(f"fetching {name} from the Hugging Face Hub into its cache")
     executor = LocalExecutor(1, context.environment, logs)
     try:
         executor.submit(Job("fetch", 0, "fetch", message))
@@ -113,8 +173,8 @@ def _fetch(repository: str, locator: Locator, context: Context) -> None:
         while not events or events[-1].kind == "progress":
             events = executor.wait()
         if events[-1].kind == "failed":
-            raise VgbenchError(f"hf://{repository}: {events[-1].detail['failed']}")
-        locator.lock_hub(f"{name}@{revision or 'main'}", (out / "commit").read_text())
+            raise VgbenchError(str(events[-1].detail["failed"]).removeprefix("ValueError: "))
+        yield out
     finally:
         executor.close()
         for folder in (out, logs, scratch):
@@ -122,15 +182,47 @@ def _fetch(repository: str, locator: Locator, context: Context) -> None:
 
 
 def call_add(args: argparse.Namespace, context: Context) -> int:
-    spec = context.registry.datasets.get(args.name).spec
-    return _report(args, [_locator(context).add(spec, args.path)])
+    if args.root is not None:
+        if args.name is not None:
+            raise UsageError(f"--root {args.root} adds every set of the root, {args.name} is one", hint="give one")
+        specs = _in_root(args.root, context)
+        added = {spec.name: (spec, path) for spec, path in specs}
+    elif args.name is None or args.path is None:
+        raise UsageError(
+            "data add: which data set, and where is it?", hint="vgbench data add NAME PATH, or --root ROOT"
+        )
+    else:
+        spec = context.registry.datasets.get(args.name).spec
+        added = {spec.name: (spec, args.path)}
+    locator = _locator(context)
+    standings = []
+    for spec, path in added.values():
+        observed = None
+        if spec.reading is not None:
+            observed = _observe(spec, locator.path(path), context, list(spec.splits))
+        standings.append(locator.add(spec, path, sample_ids=observed, replacing=args.replace))
+    return _report(args, context, [spec for spec, _ in added.values()], standings)
+
+
+def _in_root(root: str, context: Context) -> list[tuple[DatasetSpec, str]]:
+    """Return the data sets that lie in a root of ELEVATER's, by the folder that its own index gives each."""
+    found = []
+    for offer in context.registry.datasets:
+        folder = (offer.spec.reading or {}).get("elevater")
+        places = [Path(root, folder), Path(root, "classification", folder)] if folder else []
+        found += [(offer.spec, str(place)) for place in places if place.is_dir()][:1]
+    if not found:
+        raise UsageError(
+            f"{root}: no data set of ELEVATER's lies there", hint="such as classification/cifar_10_20211007"
+        )
+    return found
 
 
 def call_verify(args: argparse.Namespace, context: Context) -> int:
     locator = _locator(context, fresh=True)
     here = [standing for spec in _wanted(args, context) if (standing := locator.standing(spec)).state != "absent"]
-    asked = [weights.standing(spec, locator, context.environment) for spec in weights.wanted(args, context)]
-    _report(args, here, asked)
+    asked = _encoders(args, locator, context)
+    _report(args, context, [], here, asked)
     return 4 if any(standing.state == "changed" for standing in (*here, *asked)) else 0
 
 
@@ -141,25 +233,45 @@ def _locator(context: Context, *, fresh: bool = False) -> Locator:
 
 
 def _wanted(args: argparse.Namespace, context: Context) -> list[DatasetSpec]:
-    """Return the data sets that the tasks declare, or all there are."""
+    """Return the data sets that are named, or that the tasks declare, or all there are."""
     registry = context.registry
-    if not args.tasks:
+    if not args.tasks and not args.names:
         return [] if args.encoder else [offer.spec for offer in registry.datasets]
-    names = dict.fromkeys(name for text in args.tasks for task in registry.task(text) for name in task.spec.datasets)
+    of_tasks = [name for text in args.tasks or () for task in registry.task(text) for name in task.spec.datasets]
+    names = dict.fromkeys([*args.names, *of_tasks])
     if not names and not weights.wanted(args, context):
         raise UsageError(f"{' and '.join(args.tasks)}: no data set is declared", hint="see: vgbench list datasets")
     return [registry.datasets.get(name).spec for name in names]
 
 
-def _report(args: argparse.Namespace, datasets: Sequence[Standing], encoders: Sequence[Standing] = ()) -> int:
+def _encoders(args: argparse.Namespace, locator: Locator, context: Context) -> list[Standing]:
+    return [weights.standing(spec, locator, context.environment) for spec in weights.wanted(args, context)]
+
+
+def _report(
+    args: argparse.Namespace,
+    context: Context,
+    specs: Sequence[DatasetSpec],
+    datasets: Sequence[Standing],
+    encoders: Sequence[Standing] = (),
+) -> int:
     """Print how each data set and each encoder's weights stand; return 3 when one cannot be used as it stands."""
     standings = [*datasets, *encoders]
     if args.json:
-        told = {"datasets": datasets, "weights": encoders}
-        write_json({"schema": SCHEMA, **{kind: [asdict(standing) for standing in told[kind]] for kind in told}})
+        declared = {spec.name: _declared(spec, context) for spec in specs}
+        entries = [
+            {**asdict(standing), "hash_ok": standing.state == "present", **declared.get(standing.name, {})}
+            for standing in datasets
+        ]
+        write_json({"schema": SCHEMA, "datasets": entries, "weights": [asdict(standing) for standing in encoders]})
     else:
         rows = [
-            (s.name, s.state, (s.identity or "")[:12], s.detail or f"{s.path}{' (Parquet)' * (s.layout == 'parquet')}")
+            (
+                s.name,
+                s.state,
+                (s.identity or "")[:12],
+                s.detail or f"{s.path}{' (Parquet)' * (s.layout == 'parquet')}, hash ok",
+            )
             for s in standings
         ]
         write_columns(rows)
@@ -167,3 +279,10 @@ def _report(args: argparse.Namespace, datasets: Sequence[Standing], encoders: Se
             if standing.hint:
                 write(f"  {standing.name}: {standing.hint}")
     return 3 if any(standing.state != "present" for standing in standings) else 0
+
+
+def _declared(spec: DatasetSpec, context: Context) -> dict[str, Any]:
+    """Return what a data set declares of its access, and the splits with the hashes of their sample ids, if known."""
+    locator = _locator(context)
+    splits = {name: {"n": split.n, "sample_ids": locator.sample_ids(spec, name)} for name, split in spec.splits.items()}
+    return {"access": spec.access, "license": spec.license, "mirrors": list(spec.mirrors), "splits": splits}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,11 +33,13 @@ def wanted(args: argparse.Namespace, context: Context) -> list[WeightsSpec]:
 
 def standing(spec: WeightsSpec, locator: Locator, environment: Mapping[str, str]) -> Standing:
     """Say how weights stand: of a repository of the Hub also whether it was downloaded."""
+    from vgbench.locate import snapshot
+
     found = locator.standing(spec)
     fetch = f"vgbench data fetch --encoder {spec.name}"
     if found.state == "not observed":
         return replace(found, hint=fetch)
-    if found.path is not None and found.path.startswith("hf://") and not _is_here(found.path, environment):
+    if found.path is not None and found.path.startswith("hf://") and snapshot(found.path, environment) is None:
         return replace(found, state="needs download", detail=found.path, hint=fetch)
     return found
 
@@ -47,9 +48,3 @@ def repositories(specs: list[WeightsSpec]) -> list[str]:
     """Return the repositories of the Hub that hold the weights."""
     return [spec.place.removeprefix("hf://") for spec in specs if spec.place.startswith("hf://")]
 
-
-def _is_here(place: str, environment: Mapping[str, str]) -> bool:
-    """Say whether the Hub's cache, as workers see it, holds a model; its client is not imported to find out."""
-    name, _, commit = place.removeprefix("hf://models/").partition("@")
-    home = Path(environment.get("HF_HOME") or Path(environment.get("HOME") or "~", ".cache", "huggingface"))
-    return (home.expanduser() / "hub" / f"models--{name.replace('/', '--')}" / "snapshots" / commit).is_dir()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import tarfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
+from vgbench.archives import tar_members
 from vgbench.listing import Listing
 from vgbench_plugins.files.candidates import SUFFIXES, Candidate, Found
 from vgbench_plugins.files.labels import HINT, Labels
-
-END = bytes(1024)  # two zero blocks end an archive (POSIX.1-2001, pax, "ustar Interchange Format")
 
 
 def find(listing: Listing, params: Mapping[str, Any]) -> Found:
@@ -30,7 +27,7 @@ def find(listing: Listing, params: Mapping[str, Any]) -> Found:
     for name in names:
         path = listing.path(name)
         samples: dict[str, dict[str, tuple[int, int]]] = {}
-        for key, kind, offset, size in _members(path):
+        for key, kind, offset, size in tar_members(path):
             members = samples.setdefault(key, {})
             if kind in members:
                 raise ValueError(f"{path}: two members are called {key}.{kind}: a sample's key must be unique")
@@ -47,28 +44,6 @@ def find(listing: Listing, params: Mapping[str, Any]) -> Found:
                 image_id = f"{name}/{key}" if name else key
                 candidates.append(Candidate(f"{name}#{offset}+{size}", image_id, class_name))
     return Found(candidates, {}, HINT)
-
-
-def _members(path: Path) -> Iterator[tuple[str, str, int, int]]:
-    """Yield (key, kind, offset, size) of the files of a tar that is whole."""
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for info in tar:
-                folder, _, base = info.name.rpartition("/")
-                key, dot, kind = base.partition(".")
-                if info.isreg() and dot and not base.startswith((".", "__")):
-                    yield f"{folder}/{key}" if folder else key, kind.lower(), info.offset_data, info.size
-                tar.members.clear()  # type: ignore[attr-defined]  # untyped; else it keeps every header
-            end = tar.offset  # where the next header would be
-    except tarfile.TarError as error:
-        with path.open("rb") as start:
-            compressed = start.read(2) == b"\x1f\x8b"
-        why = "a compressed tar cannot be read in place: gunzip it" if compressed else f"not a whole tar: {error}"
-        raise ValueError(f"{path}: {why}") from error
-    with path.open("rb") as archive:
-        archive.seek(end)
-        if archive.read(len(END)) != END:
-            raise ValueError(f"{path}: it has no end-of-archive blocks, so it was cut short")
 
 
 def _image(members: Mapping[str, tuple[int, int]], given: str, sample: str) -> str:
