@@ -47,4 +47,3 @@ def standing(spec: WeightsSpec, locator: Locator, environment: Mapping[str, str]
 def repositories(specs: list[WeightsSpec]) -> list[str]:
     """Return the repositories of the Hub that hold the weights."""
     return [spec.place.removeprefix("hf://") for spec in specs if spec.place.startswith("hf://")]
-

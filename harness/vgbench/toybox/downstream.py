@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from vgbench.toybox.world import deviates, pick, sample, seeds, world
 
 # The factors that a set's classes do not decide are drawn as in this world, unbiased.
 WORLD = "full"
+Split = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,15 @@ DOWNSTREAM: dict[str, Downstream] = {
 }
 
 
-def downstream(name: str, split: Literal["train", "test"], n_per_class: int) -> Examples:
+def downstream(name: str, split: Split, n_per_class: int) -> Examples:
     """Return a downstream set's split: classes take turns; ``label`` is the class's position in ``class_names``.
 
     The first images of a larger set are those of a smaller one. Raises ``KeyError`` for another name, ``ValueError``
     for another split.
     """
     chosen = DOWNSTREAM[name]
-    if split not in ("train", "test"):
-        raise ValueError(f"split {split!r}: train or test")
+    if split not in get_args(Split):
+        raise ValueError(f"split {split!r}: {', '.join(get_args(Split))}")
     n = n_per_class * len(chosen.class_names)
     here = world(WORLD)
     given = seeds(WORLD, f"downstream/{name}/{split}", n)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def _cases(step: Step) -> list[Cases]:
     name, n = str(step.params["set"]), int(step.params["n"])
     if name.startswith("downstream/"):
         _, which, split = name.split("/")
-        return _downstream(which, split, n)
+        return _downstream(which, cast(downstream.Split, split), n)
     return SETS[name](world(step.params["world"]), n)
 
 
@@ -128,9 +128,9 @@ def _interventions(here: World, n: int) -> list[Cases]:
     ]
 
 
-def _downstream(name: str, split: str, n: int) -> list[Cases]:
+def _downstream(name: str, split: downstream.Split, n: int) -> list[Cases]:
     """A downstream set's split, ``n`` images of each class."""
-    found = downstream.downstream(name, "train" if split == "train" else "test", n)
+    found = downstream.downstream(name, split, n)
     names = downstream.DOWNSTREAM[name].class_names
     return [Cases(f"{name}/{split}", found, [names[i] for i in found.label.tolist()])]
 

@@ -88,7 +88,7 @@ def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of
         labels=test.labels,
         scorer=scorer(g, of),
         text=text,
-        val=features(real) if chosen["val"] == "real" else None,
+        val=features(stages.labelled(g, of.split(g, chosen, "val"), classes)) if chosen["val"] == "real" else None,
         multi_label=of.is_multi_label,
         ranked=of.metric == "roc_auc",
     )

@@ -12,7 +12,8 @@ Group: TypeAlias = Literal["common", "fine-grained", "rare"]
 Crop: TypeAlias = Literal["center", "squash"]
 # GenBench, tables of vision_benchmark/resources and multi_task_configs.py; the metric of each set (protocols §1.1)
 MetricName: TypeAlias = Literal["top1", "mean_per_class", "eleven_point_map", "roc_auc"]
-Splits: TypeAlias = Callable[[Graph, Mapping[str, Any], Literal["train", "test"]], Dataset]
+Which: TypeAlias = Literal["train", "val", "test"]
+Splits: TypeAlias = Callable[[Graph, Mapping[str, Any], Which], Dataset]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class BenchmarkSet:
     name, classes, prompts  of the set, its class list and its prompts part
     metric                  what the benchmark reports of it
     group                   Common, Fine-grained or Rare
-    split                   the graph of its ``train`` and ``test`` splits
+    split                   the graph of its ``train``, ``val`` and ``test`` splits; no image is in two of them
     crop                    the encoder's centre crop, or the whole image squashed to a square
     is_multi_label          images have several labels: classes are probed one against the rest
     dataset                 the declared data set behind it; None where a graph draws it
@@ -40,8 +41,20 @@ class BenchmarkSet:
     dataset: str | None = None
 
 
+# The sets with validation images of their own. SUN397's 19,850 are not: the official partition has none, and they may
+# overlap with the others (protocols §1.12).
+HAVE_VAL = frozenset(
+    (
+        *("voc-2007-classification", "oxford-flower-102", "fgvc-aircraft-2013b-variants102", "country211", "dtd"),
+        *("eurosat_clip", "resisc45_clip", "gtsrb", "fer-2013", "kitti-distance", "patch-camelyon", "rendered-sst2"),
+    )
+)
+
+
 def _declared(name: str) -> Splits:
-    def split(g: Graph, options: Mapping[str, Any], which: Literal["train", "test"]) -> Dataset:
+    def split(g: Graph, options: Mapping[str, Any], which: Which) -> Dataset:
+        if name not in HAVE_VAL and options.get("val") == "real":  # a fifth of the training images is held out
+            return g.dataset(name, {"train": "train80", "val": "val20", "test": "test"}[which])
         return g.dataset(name, which)
 
     return split

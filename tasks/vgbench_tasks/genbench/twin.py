@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-from vgbench import Dataset, Graph
+from vgbench import CannotServe, Dataset, Graph
 from vgbench_tasks.datasets.toybox import drawn
-from vgbench_tasks.genbench.sets import BenchmarkSet, Group, Splits
+from vgbench_tasks.genbench.sets import BenchmarkSet, Group, Splits, Which
 
-N_TRAIN, N_TEST = 200, 100  # images of each class in a set's own training and test split (ours)
+N_TRAIN, N_VAL, N_TEST = 200, 50, 100  # images of each class in a set's own splits (ours)
+SIZE_PX = 64  # what the Toybox CLIP was trained on
 _DRAWN: tuple[tuple[str, int, Group, str], ...] = (
     ("tools", 10, "common", "photo"),
     ("creatures", 10, "common", "photo"),
@@ -22,18 +23,18 @@ _DRAWN: tuple[tuple[str, int, Group, str], ...] = (
 
 
 def _drawn(name: str) -> Splits:
-    def split(g: Graph, options: Mapping[str, Any], which: Literal["train", "test"]) -> Dataset:
-        n = N_TRAIN if which == "train" else options["n_test"]
+    def split(g: Graph, options: Mapping[str, Any], which: Which) -> Dataset:
+        n = {"train": N_TRAIN, "val": N_VAL, "test": options["n_test"]}[which]
         return drawn(g, f"downstream/{name}/{which}", {"size_px": SIZE_PX}, n=n)
 
     return split
 
 
-def _digits(g: Graph, options: Mapping[str, Any], which: Literal["train", "test"]) -> Dataset:
+def _digits(g: Graph, options: Mapping[str, Any], which: Which) -> Dataset:
+    if which == "val":
+        raise CannotServe("the real digits have no validation split", hint="val=source")
     return g.dataset("digits", which)
 
-
-SIZE_PX = 64  # what the Toybox CLIP was trained on
 
 TOYBOX: dict[str, BenchmarkSet] = {
     **{
