@@ -114,7 +114,7 @@ def metric(name: str, scores: NDArray[np.float32], labels: Labels) -> float:
     if not np.isfinite(scores).all():
         return 0.0
     if labels.ndim == 2:
-        once = np.ones((1, len(labels)), np.int64)
+        once = np.ones((len(labels), 1), np.int32)
         shown = [(s, y) for s, y in zip(scores.T, labels.T, strict=True) if y.any()]
         return float(np.mean([Ranked.of(s, y).average_precision(once, "one")[0] for s, y in shown]))
     if name == "roc_auc":
