@@ -1,7 +1,7 @@
 """How speeds are compared: what is compared takes turns, in one process of its own, and medians are divided.
 
-A module here that measures has ``measure() -> list[Measured]``; ``python -m vgbench.bench.speed MODULE '{}'`` prints them.
-Its arguments, if any, are texts with defaults.
+A module here that measures has ``measure() -> list[Measured]``; ``python -m vgbench.bench.speed MODULE '{}'`` prints
+them. Its arguments, if any, are texts with defaults.
 """
 
 from __future__ import annotations

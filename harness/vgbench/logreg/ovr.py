@@ -1,4 +1,4 @@
-"""Fitting several labels per row: one binary logistic regression per class, one against the rest."""
+"""Fitting several labels per row: one binary logistic regression per class, that class against the rest."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgbench.logreg.basis import Basis
-from vgbench.logreg.model import FitOvr
+from vgbench.logreg.basis import Basis, Floats
+from vgbench.logreg.model import Fit, FitOvr
 from vgbench.logreg.path import MAX_ITERATIONS, TOL, fit_path
+from vgbench.logreg.walk import checked_prior
 
 
 def fit_path_ovr(
@@ -25,40 +26,45 @@ def fit_path_ovr(
     """Minimise, for each class, mean logistic loss + ||w - prior||^2 / (2 c N); the fits come in the order of ``cs``.
 
     Each class is scikit-learn's binary ``LogisticRegression(C=c)``, its intercept not penalised. ``labels`` (N, C)
-    bool: which classes a row has, from none to all. A class that all rows have, or none, gets the bias +inf or -inf,
-    where its optimum lies, and the prior's weights. ``prior`` (D, C), default zeros; ``tol`` as for ``fit``, for
-    each class. Raises ValueError for labels of another shape or dtype, and as ``fit_path`` does.
+    bool: which classes a row has, from none to all. A class that every row has, or none, gets the bias +inf or -inf,
+    where its optimum lies, and the prior's weights. ``prior`` (D, C), default zeros; ``tol`` as for ``fit``, for each
+    class. Raises ValueError for labels of another shape or dtype, and as ``fit_path`` does.
     """
     y = np.asarray(labels)
     if y.ndim != 2 or len(y) != basis.n_rows or y.shape[1] == 0:
         raise ValueError(f"labels must have shape ({basis.n_rows}, C), got {y.shape}")
     if y.dtype.kind != "b":
         raise ValueError(f"labels must be bool, got dtype {y.dtype}")
-    n_classes = y.shape[1]
-    weights = (
-        np.zeros((len(cs), basis.n_features, n_classes))
-        if prior is None
-        else np.repeat(np.asarray(prior, dtype=np.float64)[None], len(cs), 0)
+    near = checked_prior(prior, n_features=basis.n_features, n_classes=y.shape[1])
+    paths = [
+        _path(basis, y[:, k], near[:, k], cs=cs, tol=tol, max_iterations=max_iterations) for k in range(y.shape[1])
+    ]
+    return tuple(_joined([path[i] for path in paths], float(c)) for i, c in enumerate(cs))
+
+
+def _path(
+    basis: Basis, positive: NDArray[np.bool_], near: Floats, *, cs: Sequence[float], tol: float, max_iterations: int
+) -> tuple[Fit, ...]:
+    """Fit one class as the second of two: weights -w/2 and w/2 have half the square norm of w, hence half the c."""
+    return fit_path(
+        basis,
+        positive.astype(np.int64),
+        n_classes=2,
+        cs=[c / 2.0 for c in cs],
+        tol=tol,
+        prior=np.column_stack([-near / 2.0, near / 2.0]),
+        max_iterations=max_iterations,
     )
-    bias = np.zeros((len(cs), n_classes))
-    objective, gap = np.zeros((len(cs), n_classes)), np.zeros((len(cs), n_classes))
-    iterations, converged = np.zeros((len(cs), n_classes), dtype=np.int64), np.ones((len(cs), n_classes), dtype=bool)
-    for k in range(n_classes):
-        if y[:, k].all() or not y[:, k].any():
-            bias[:, k] = np.inf if y[0, k] else -np.inf
-            continue
-        # Two classes of weights -w/2, w/2 have half the square norm of w.
-        pair = None if prior is None else np.column_stack([-prior[:, k] / 2.0, prior[:, k] / 2.0])
-        half = [c / 2.0 for c in cs]
-        path = fit_path(
-            basis, y[:, k].astype(np.int64), n_classes=2, cs=half, tol=tol, prior=pair, max_iterations=max_iterations
-        )
-        for i, model in enumerate(path):
-            weights[i, :, k] = model.weights[:, 1] - model.weights[:, 0]
-            bias[i, k] = model.bias[1] - model.bias[0]
-            objective[i, k], gap[i, k], iterations[i, k] = model.objective, model.gap, model.iterations
-            converged[i, k] = model.converged
-    return tuple(
-        FitOvr(weights[i], bias[i], objective[i], gap[i], iterations[i], converged[i], float(c))
-        for i, c in enumerate(cs)
+
+
+def _joined(pairs: Sequence[Fit], c: float) -> FitOvr:
+    # a bias of -inf is that of a class without rows: the other is then certain, whatever the weights
+    return FitOvr(
+        np.column_stack([pair.weights[:, 1] - pair.weights[:, 0] for pair in pairs]),
+        np.array([pair.bias[1] - pair.bias[0] for pair in pairs]),
+        np.array([pair.objective for pair in pairs]),
+        np.array([pair.gap for pair in pairs]),
+        np.array([pair.iterations for pair in pairs]),
+        np.array([pair.converged for pair in pairs]),
+        c,
     )

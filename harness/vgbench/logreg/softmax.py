@@ -61,9 +61,8 @@ class Softmax:
         """Return the mean of p (1 - p) over rows and classes: the c of the curvature bound c * eigenvalue."""
         d = self.difference
         missing = -float(d[labels, np.arange(len(labels))].sum(dtype=np.float64))
-        n_entries: int = d.size
-        return (2.0 * missing - float(np.vdot(d, d))) / n_entries
+        return float(2.0 * missing - float(np.vdot(d, d))) / (len(d) * len(labels))
 
     def entropy(self, logits: Reals) -> float:
         """Return the mean entropy of the probabilities, whose relative ``logits`` (K, N) these are."""
-        return self.loss - float(np.vdot(self.difference, logits)) / logits.shape[1]
+        return self.loss - float(np.vdot(self.difference, logits)) / len(logits.T)

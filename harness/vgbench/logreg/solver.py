@@ -16,6 +16,7 @@ from vgbench.logreg.problem import Point, Problem
 from vgbench.logreg.softmax import Reals
 
 SMALLEST_SHARE = 1e-6  # of the objective: the least yardstick; tol = 1e-4 of it is well above rounding, 1e-13
+SMALLEST_NATS = 1e-6  # as the least yardstick: no prediction depends on losses below (a good prior leaves 1e-12)
 SINGLE_TOL = 1e-6  # float32 is asked for no more; on mixtures it reaches 1e-7
 PATIENCE = 20  # iterations of float32 without a lower estimate before float64 takes over (assumed)
 
@@ -67,7 +68,7 @@ def _yardstick(null: float, objective: float) -> float:
     Under strong regularisation nearly all of the objective is the null model's, and 1e-4 of it can be most of what the
     weights contribute: stopped there, 1.6 % of predictions differed from the optimum's (400 x 700, c = 0.01).
     """
-    return max(min(objective, null - objective), SMALLEST_SHARE * objective)
+    return max(min(objective, null - objective), SMALLEST_SHARE * objective, SMALLEST_NATS)
 
 
 class Descent:

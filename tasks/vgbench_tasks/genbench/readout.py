@@ -7,6 +7,7 @@ mean features of a source's images; the linear probe is what it is to predict. B
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from vgbench import Backbone, DataRequest, Graph, Images, Node, Option, Part, Scores, stages
@@ -21,6 +22,7 @@ _SCORERS = {
     "eleven_point_map": "vgbench.metrics.multilabel:eleven_point_map",
     "roc_auc": "vgbench.metrics.ranking:roc_auc",
 }
+_SEARCHED = {"top1": "accuracy", "eleven_point_map": "accuracy"}  # of several labels it is always the mAP
 # What a scorer is told. GenBench's VOC figure is its toolkit's, whose precision at recall 0 is always 1; the devkit's
 # is the highest precision. The positive class of Hateful Memes is the second, `hateful`.
 SCORER_OPTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -43,6 +45,7 @@ def options(*, encoder: str, images_per_class: int | None) -> tuple[Option, ...]
             choices=("source", "real"),
             real_labels=("real",),
         ),
+        Option("split", "str", "test", "what is read out; val is for choosing among strategies", choices=("test", "val")),
         Option("images_per_class", "count", images_per_class, "images asked of the source for each class", axis="row"),
     )
 
@@ -51,17 +54,18 @@ def request(g: Graph, chosen: Mapping[str, Any], *, of: BenchmarkSet) -> DataReq
     """Ask for the data set's classes. `original` draws from its training split; copies of test images are left out."""
     classes = g.class_list(of.classes)
     real = stages.labelled(g, of.split(g, chosen, "train"), classes)
-    return DataRequest(
-        classes, chosen["images_per_class"], references=real, exclude=(of.split(g, chosen, "test").images,)
-    )
+    read_out = of.split(g, chosen, chosen.get("split", "test"))
+    return DataRequest(classes, chosen["images_per_class"], references=real, exclude=(read_out.images,))
 
 
 def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of: BenchmarkSet) -> Scores:
     """Read the test images out by the subject's; a backbone brings no images, so it reads the set's own ones."""
     classes = g.class_list(of.classes)
-    test = of.split(g, chosen, "test")
+    test = of.split(g, chosen, chosen["split"])
     name = chosen["probe"] if chosen["readout"] == LINEAR_PROBE else chosen["readout"]
     probe = g.part("probe", name)
+    if "metric" in probe.values:  # ELEVATER's search is for the data set's own metric
+        probe = replace(probe, values={**probe.values, "metric": _SEARCHED.get(of.metric, of.metric)})
     real = stages.labelled(g, of.split(g, chosen, "train"), classes)
     text: Node | None
     if isinstance(subject, Backbone):

@@ -53,7 +53,8 @@ HAVE_VAL = frozenset(
 
 def _declared(name: str) -> Splits:
     def split(g: Graph, options: Mapping[str, Any], which: Which) -> Dataset:
-        if name not in HAVE_VAL and options.get("val") == "real":  # a fifth of the training images is held out
+        holds_out = options.get("split") == "val" or options.get("val") == "real"
+        if name not in HAVE_VAL and holds_out:  # a fifth of the training images
             return g.dataset(name, {"train": "train80", "val": "val20", "test": "test"}[which])
         return g.dataset(name, which)
 
