@@ -2,7 +2,8 @@
 
 The step decodes in one thread while the network runs in another. Each half alone gets the thread that it has in the
 pipeline, so the ratio says what putting them together costs: 1 if the faster half is wholly hidden behind the slower,
-(decoding + network) / slower, at most 2, if nothing is. It needs two free cores: with fewer the halves share one.
+(decoding + network) / slower, at most 2, if nothing is. It needs two free cores: with fewer the halves share one, and
+``cores`` says so.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vgbench.bench.photos import jpegs
-from vgbench.bench.speed import ROUNDS, Measured, interleaved, load, versions
+from vgbench.bench.speed import ROUNDS, Measured, free_cores, interleaved, load, versions
 from vgbench.decoding import Batch, Preprocessing, batches
 from vgbench.steps.encode import embedded
 
@@ -57,7 +58,7 @@ def compared(name: str, network: Network, photos: list[bytes], n: int) -> Measur
     def embed(given: Iterable[Batch]) -> None:
         embedded(network, given, n=n, device="cpu", progress=lambda done, total: None)
 
-    decoded, began = list(ready()), load()
+    decoded, began, cores = list(ready()), load(), free_cores()
     medians = interleaved(
         {
             "decoding": lambda: sum(batch.n for batch in ready()),
@@ -74,5 +75,6 @@ def compared(name: str, network: Network, photos: list[bytes], n: int) -> Measur
         medians=medians,
         threads={"decoding": 1, "network": 1, "both": 2},
         load=began,
+        cores=min(cores, free_cores()),
         versions=versions("torch", "timm", "simplejpeg"),
     )
