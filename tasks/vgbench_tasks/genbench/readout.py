@@ -45,9 +45,7 @@ def options(*, encoder: str, images_per_class: int | None) -> tuple[Option, ...]
             choices=("source", "real"),
             real_labels=("real",),
         ),
-        Option(
-            "split", "str", "test", "what is read out; val is for choosing among strategies", choices=("test", "val")
-        ),
+        Option("split", "str", "test", "what is read out; val to choose a strategy", choices=("test", "val")),
         Option("images_per_class", "count", images_per_class, "images asked of the source for each class", axis="row"),
     )
 
