@@ -26,14 +26,10 @@ ROUNDS = 7  # odd, so that the median is a measurement
 class Measured:
     """A ratio of two medians over ``n`` interleaved rounds, and the bound that it keeps or breaks.
 
-        ``goal``: the least ratio, or with ``is_limit`` the greatest. ``medians`` in seconds a round, ``threads`` by what
-        was timed, ``load`` the machine's own before it began (runnable processes, 1 minute). ``breaks``: what besides the
-    <<<<<<< HEAD
-        ratio does not hold. ``facts``: what else was found.
-    =======
-        ratio does not hold. ``cores``: what two threads had of the machine, 2 where it was free (see `free_cores`); with
-        less a ratio of work that wants both is no measurement of the work.
-    >>>>>>> encoders
+    ``goal``: the least ratio, or with ``is_limit`` the greatest. ``medians`` in seconds a round, ``threads`` by what
+    was timed, ``load`` the machine's own before it began (runnable processes, 1 minute). ``breaks``: what besides the
+    ratio does not hold. ``cores``: what two threads had of the machine, 2 where it was free (see `free_cores`); with
+    less a ratio of work that wants both is no measurement of the work. ``facts``: what else was found.
     """
 
     id: str
