@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from importlib.resources import files
+from pathlib import Path
 
 from vgbench import ClassListSpec, hookimpl
 from vgbench.errors import unknown
@@ -55,7 +55,7 @@ def upstream(dataset: str, layout: str) -> tuple[str, ...]:
 
     Only orders that differ from the class list's are kept. Raises ``UnknownName`` for any other.
     """
-    orders = json.loads((files(__package__) / "classes" / "upstream.json").read_text())
+    orders = json.loads((Path(__file__).parent / "classes" / "upstream.json").read_text())
     layouts = orders.get(dataset, {})
     if layout not in layouts:
         raise unknown(f"class order of {dataset}", layout, layouts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from importlib.resources import files
+from pathlib import Path
 
 from vgbench import Part, hookimpl
 
@@ -22,7 +22,7 @@ SUMMARIES = {
 
 @hookimpl
 def vgbench_offer_parts() -> Iterable[Part]:
-    templates: dict[str, list[str]] = json.loads((files(__package__) / "prompts.json").read_text())
+    templates: dict[str, list[str]] = json.loads(Path(__file__).with_name("prompts.json").read_text())
     for name, texts in templates.items():
         summary = SUMMARIES.get(name) or f"GenBench's templates for {name.removeprefix('genbench/')}"
         yield Part("prompts", name, "1", values={"templates": texts}, summary=summary)
