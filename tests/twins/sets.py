@@ -139,6 +139,7 @@ KITTI = [
     "a photo i took with a car in the distance.",
     "a photo i took with no car.",
 ]
+FACES = 37, 38  # where CLIP_benchmark lists "off-center face", "centered face", as tfds does; ELEVATER has them swapped
 VOC = ["aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"]
 VOC += ["horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"]
 EUROSAT = ["AnnualCrop", "Forest", "HerbaceousVegetation", "Highway", "Industrial"]  # the folders of 2750/
@@ -191,6 +192,8 @@ def _caltech(inverted: str, splits: dict[str, list[Row]], how: dict[str, Any]) -
         how["classnames"].remove("background")
     if inverted == "capitals do not sort first":
         how["number_of"] = {class_id: i for i, class_id in enumerate(sorted(how["number_of"]))}
+    if inverted == "which face is centred":
+        how["classnames"] = swapped(how["classnames"], *FACES)
 
 
 def _kitti(inverted: str, splits: dict[str, list[Row]], how: dict[str, Any]) -> None:
@@ -457,7 +460,13 @@ TWINS: dict[str, Twin] = {
         declared=lambda: names("sun397"),
         order=lambda: ids("sun397"),
     ),
-    "caltech-101": _wds("caltech-101", quirks=("a background class", "capitals do not sort first"), special=_caltech),
+    "caltech-101": _wds(
+        "caltech-101",
+        listed=lambda: swapped(names("caltech-101"), *FACES),
+        order=lambda: swapped(ids("caltech-101"), *FACES),
+        quirks=("a background class", "capitals do not sort first", "which face is centred"),
+        special=_caltech,
+    ),
     "cifar-10": _parquet(
         "cifar-10",
         {"train": "train", "test": "test"},

@@ -134,3 +134,14 @@ def test_sizes_and_classes_are_the_protocols() -> None:
     assert of_specs == trex
     eurosat: Any = SPECS["eurosat_clip"].splits
     assert (eurosat["trex-trainval"].n, eurosat["trex-test"].n, eurosat["test"].n) == (18_900, 8_100, 5_000)
+
+
+def test_every_set_stands_in_the_docs_with_its_sizes() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text()
+    rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `") and line.count("|") == 9}
+    assert set(rows) == set(SPECS)
+    for name, spec in SPECS.items():
+        sizes = [f"{spec.splits[s].n:,}" for s in ("train", "val", "test") if s in spec.splits and spec.splits[s].n]
+        assert all(size in rows[name] for size in sizes), name
+        assert (spec.place.removeprefix("hf://") or "by hand") in rows[name] and spec.access in rows[name]
+        assert all(note in text for note in spec.notes), name

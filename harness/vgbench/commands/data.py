@@ -220,7 +220,7 @@ def _in_root(root: str, context: Context) -> list[tuple[DatasetSpec, str]]:
 
 def call_verify(args: argparse.Namespace, context: Context) -> int:
     locator = _locator(context, fresh=True)
-    here = [standing for spec in _wanted(args, context) if (standing := locator.standing(spec)).state != "absent"]
+    here = [standing for spec in _wanted(args, context) if (standing := locator.standing(spec)).path is not None]
     asked = _encoders(args, locator, context)
     _report(args, context, [], here, asked)
     return 4 if any(standing.state == "changed" for standing in (*here, *asked)) else 0

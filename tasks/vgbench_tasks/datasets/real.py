@@ -103,7 +103,7 @@ _GENBENCH = (
         notes=(
             "102 classes with the background, which torchvision drops",
             "folders begin with capitals (BACKGROUND_Google, Faces), tfds and ELEVATER sort without case",
-            "Faces and Faces_easy are two classes",
+            "Faces (off-center face) stands before Faces_easy (centered face) in tfds, after it in ELEVATER's list",
         ),
     ),
     _real(
