@@ -60,6 +60,7 @@ class Part:
     """A named piece of a protocol that third parties can add. Kinds: backbone, encoder, probe, prompts, recipe, scorer.
 
     Used as a step param: kind, name, version and values enter the key, ``entry`` ("module:function") does not.
+    ``needs``: libraries beyond the base dependencies, as in ``StepRef``; not in the key either.
     """
 
     kind: str

@@ -1,18 +1,17 @@
 """How speeds are compared: what is compared takes turns, in one process of its own, and medians are divided.
 
-A module here that measures has ``measure() -> list[Measured]``; ``python -m vgbench.bench.speed MODULE`` prints them.
+A module here that measures has ``measure() -> list[Measured]``; ``python -m vgbench.bench.speed MODULE '{}'`` prints
+them. Its arguments, if any, are texts with defaults.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib import import_module, metadata
 from statistics import median
@@ -27,8 +26,7 @@ class Measured:
 
     ``goal``: the least ratio, or with ``is_limit`` the greatest. ``medians`` in seconds a round, ``threads`` by what
     was timed, ``load`` the machine's own before it began (runnable processes, 1 minute). ``breaks``: what besides the
-    ratio does not hold. ``cores``: what two threads had of the machine, 2 where it was free (see `free_cores`); with
-    less a ratio of work that wants both is no measurement of the work.
+    ratio does not hold. ``facts``: what else was found.
     """
 
     id: str
@@ -40,8 +38,8 @@ class Measured:
     threads: Mapping[str, int]
     load: float
     breaks: tuple[str, ...] = ()
-    cores: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
@@ -70,33 +68,26 @@ def load() -> float:
     return round(os.getloadavg()[0], 2)
 
 
-def free_cores() -> float:
-    """Return how many cores two threads get that do nothing but compute: SHA-256, which needs no interpreter."""
-    data = bytes(1 << 26)
-    began, began_cpu = time.perf_counter(), time.process_time()
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda _: [hashlib.sha256(data) for _ in range(4)], range(2)))
-    return round((time.process_time() - began_cpu) / (time.perf_counter() - began), 2)
-
-
 def versions(*distributions: str) -> dict[str, str]:
     """Return the installed versions of what is measured."""
     return {name: metadata.version(name) for name in distributions}
 
 
-def apart(module: str) -> list[dict[str, Any]]:
+def apart(module: str, **arguments: str) -> list[dict[str, Any]]:
     """Measure in a process of its own, which shares no thread or cache with the caller; raises ``RuntimeError``."""
-    done = subprocess.run([sys.executable, "-m", __name__, module], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", __name__, module, json.dumps(arguments)], capture_output=True, text=True
+    )
     if done.returncode:
         raise RuntimeError((done.stderr.strip() or done.stdout.strip() or str(done.returncode)).splitlines()[-1])
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
 
 
-def _main(module: str) -> None:
-    found: Sequence[Measured] = import_module(module).measure()
+def _main(module: str, arguments: str) -> None:
+    found: Sequence[Measured] = import_module(module).measure(**json.loads(arguments))
     sys.stdout.write(json.dumps([{**asdict(one), "holds": one.holds} for one in found]) + "\n")
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    _main(sys.argv[1], sys.argv[2])

@@ -20,6 +20,8 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("name", nargs="?", help="one of them; without it their names are listed")
     parser.add_argument("-o", "--output", metavar="DIR", help="where rows are kept and results written")
     parser.add_argument("--minutes", type=float, metavar="M", help="begin nothing new after M minutes; 0: results only")
+    parser.add_argument("--repeats", type=int, metavar="N", help="rounds of bench logreg (5)")
+    parser.add_argument("--d", metavar="D,…", help="numbers of features of bench logreg (512,2048)")
     parser.add_argument("--json", action="store_true", help="the results as JSON (schema bench)")
     parser.set_defaults(call=call)
 
@@ -55,7 +57,11 @@ def _speed(args: argparse.Namespace) -> int:
 
     if args.output is not None or args.minutes is not None:
         raise UsageError(f"bench {args.name} keeps no rows: it takes no -o and no --minutes")
-    measured = apart(SPEEDS[args.name][0])
+    asked = {"rounds": args.repeats, "sizes": args.d}
+    given = {name: str(value) for name, value in asked.items() if value is not None}
+    if given and args.name != "logreg":
+        raise UsageError(f"bench {args.name} takes no --repeats and no --d")
+    measured = apart(SPEEDS[args.name][0], **given)
     if args.json:
         write_json({"schema": "vgbench.bench/1", "name": args.name, "measured": measured})
     else:
@@ -63,8 +69,9 @@ def _speed(args: argparse.Namespace) -> int:
             bound = f"{'at most' if one['is_limit'] else 'at least'} {one['goal']:g}"
             seconds = ", ".join(f"{name} {value:.3f} s" for name, value in one["medians"].items())
             write(f"{one['id']}  {one['ratio']:.2f} ({bound})  {'holds' if one['holds'] else 'DOES NOT HOLD'}")
-            cores = "" if one["cores"] is None else f"; two threads got {one['cores']:g} cores"
-            write(f"  medians of {one['n']}: {seconds}; load {one['load']:g}{cores}")
+            write(f"  medians of {one['n']}: {seconds}; load {one['load']:g}")
+            for fact, value in one["facts"].items():
+                write(f"  {fact}: {value:.6g}")
             for reason in one["breaks"]:
                 write(f"  {reason}")
     return 0 if all(one["holds"] for one in measured) else 1
