@@ -49,7 +49,7 @@ def test_embedding_is_compared_with_its_halves() -> None:
     found = compared("tiny", Network("test_resnet", 64), jpegs(2, side_px=64), 70)
     seconds = found.medians
     assert found.id == "embed/tiny" and set(seconds) == {"decoding", "network", "both"} == set(found.threads)
-    assert found.cores is not None and 0 < found.cores < 2.3
+    assert 0 < found.facts["cores"] < 2.3
     assert found.ratio == seconds["both"] / max(seconds["decoding"], seconds["network"])
 
 

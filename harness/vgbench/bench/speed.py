@@ -6,14 +6,12 @@ them. Its arguments, if any, are texts with defaults.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib import import_module, metadata
 from statistics import median
@@ -28,8 +26,7 @@ class Measured:
 
     ``goal``: the least ratio, or with ``is_limit`` the greatest. ``medians`` in seconds a round, ``threads`` by what
     was timed, ``load`` the machine's own before it began (runnable processes, 1 minute). ``breaks``: what besides the
-    ratio does not hold. ``cores``: what two threads had of the machine, 2 where it was free (see `free_cores`); with
-    less a ratio of work that wants both is no measurement of the work. ``facts``: what else was found.
+    ratio does not hold. ``facts``: what else was found.
     """
 
     id: str
@@ -41,7 +38,6 @@ class Measured:
     threads: Mapping[str, int]
     load: float
     breaks: tuple[str, ...] = ()
-    cores: float | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, float] = field(default_factory=dict)
 
@@ -70,15 +66,6 @@ def interleaved(calls: Mapping[str, Callable[[], object]], *, rounds: int = ROUN
 def load() -> float:
     """Return the machine's load over the last minute."""
     return round(os.getloadavg()[0], 2)
-
-
-def free_cores() -> float:
-    """Return how many cores two threads get that do nothing but compute: SHA-256, which needs no interpreter."""
-    data = bytes(1 << 26)
-    began, began_cpu = time.perf_counter(), time.process_time()
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda _: [hashlib.sha256(data) for _ in range(4)], range(2)))
-    return round((time.process_time() - began_cpu) / (time.perf_counter() - began), 2)
 
 
 def versions(*distributions: str) -> dict[str, str]:

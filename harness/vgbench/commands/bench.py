@@ -69,8 +69,7 @@ def _speed(args: argparse.Namespace) -> int:
             bound = f"{'at most' if one['is_limit'] else 'at least'} {one['goal']:g}"
             seconds = ", ".join(f"{name} {value:.3f} s" for name, value in one["medians"].items())
             write(f"{one['id']}  {one['ratio']:.2f} ({bound})  {'holds' if one['holds'] else 'DOES NOT HOLD'}")
-            cores = "" if one["cores"] is None else f"; two threads got {one['cores']:g} cores"
-            write(f"  medians of {one['n']}: {seconds}; load {one['load']:g}{cores}")
+            write(f"  medians of {one['n']}: {seconds}; load {one['load']:g}")
             for fact, value in one["facts"].items():
                 write(f"  {fact}: {value:.6g}")
             for reason in one["breaks"]:
