@@ -7,11 +7,18 @@ import pytest
 from vgbench.registry import Registry
 from vgbench.testing import Check, checks
 from vgbench.testing.forms import built_in, built_in_classes
+from vgbench_tasks.genbench.sets import GENBENCH
 
-BLOCKED = dict.fromkeys(
-    ("cue-conflict", "focus", "background-gap"),
-    "its protocol reads a network trained on ImageNet's 1,000 classes, which nothing here can train yet",
-)
+BLOCKED = {
+    **dict.fromkeys(
+        ("cue-conflict", "focus", "background-gap"),
+        "its protocol reads a network trained on ImageNet's 1,000 classes, which nothing here can train yet",
+    ),
+    **dict.fromkeys(
+        (f"genbench/{name}{what}" for name in GENBENCH for what in ("", "/quality", "/mts")),
+        "its data set has to be fetched; its Toybox twin is made of the same graph",
+    ),
+}
 SOURCES, TASKS = built_in("vgbench", "source"), built_in("vgbench", "task")
 
 

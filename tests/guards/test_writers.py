@@ -18,7 +18,6 @@ MODULES = {
     "vgbench/bench/calibration/rows.py": "a benchmark's rows, which no cell rests on",
     "vgbench/bench/calibration/report.py": "a benchmark's page and pictures",
     "vgbench/toybox/train/clip.py": "a foundation model in the folder that was asked for",
-    "vgbench/toybox/train/tokenizer.py": "its tokenizer",
     "vgbench/judging.py": "checkpoints of a step's body, in its scratch folder",
     "vgbench/conformance/bench.py": "the throw-away home in which a plugin is tried, removed with its bench",
 }

@@ -23,6 +23,7 @@ TOYBOX_TASKS = {
         for name in ("tools", "creatures", "stars", "leaves", "fishes", "patterns", "coats")
     },
 }
+GENBENCH_SETS = ("tools", "creatures", "stars", "leaves", "fishes", "patterns", "coats", "digits")
 N_EXPORTED = 14  # of each class: more than the 13 that the largest request asks for
 
 
@@ -32,7 +33,11 @@ def built_in(distribution: str, kind: Literal["source", "task"]) -> Mapping[str,
         return {}
     if kind == "task":
         toybox = {f"toybox/{name}": f"toybox/{name}:{TOYBOX},{more}" for name, more in TOYBOX_TASKS.items()}
-        return {"own": lambda folder: f"own:dataset=folder:{export(folder, 'folder')}", **toybox}
+        genbench = {f"toybox/genbench/{name}": f"toybox/genbench/{name}:n_test=4" for name in GENBENCH_SETS}
+        quality = {f"{name}/quality": f"{name}/quality:n_test=4,n=4,n_per_class=2" for name in genbench}
+        similarity = {f"{name}/mts": _with_captions(name) for name in genbench}
+        own: dict[str, Form] = {"own": lambda folder: f"own:dataset=folder:{export(folder, 'folder')}"}
+        return {**own, **toybox, **genbench, **quality, **similarity}
     return {
         "folder": lambda folder: f"folder:{export(folder, 'folder')}",
         "hf": lambda folder: f"hf:{export(folder, 'parquet')},label=class_id",
@@ -46,6 +51,17 @@ def built_in(distribution: str, kind: Literal["source", "task"]) -> Mapping[str,
 def built_in_classes(distribution: str) -> str | None:
     """Return the class list that vgbench's own sources are tried with: the exports hold digits."""
     return "digits" if distribution == "vgbench" else None
+
+
+def _with_captions(name: str) -> Form:
+    """Return a form of the text-similarity task of a data set: its corpus is two captions."""
+
+    def form(folder: Path) -> str:
+        corpus = folder / "captions.txt"
+        corpus.write_text("a photo of a herring\na pattern of leopard\n")
+        return f"{name}/mts:{corpus}"
+
+    return form
 
 
 def export(folder: Path, form: Literal["folder", "parquet", "wds"], *, slant: float = 0.5) -> Path:
