@@ -30,8 +30,8 @@ class Linear:
 class Fit(Linear):
     """A multinomial logistic regression: one class per row.
 
-    Weights less the prior's, and biases, sum to zero over the classes that had rows, but for what changes no
-    prediction; a class without rows has the prior's weights and bias -inf, where its optimum lies. ``c`` is the inverse
+    Weights less the prior's sum to zero over the classes that had rows, as far as that changes the penalty.
+    A class without rows has the prior's weights and bias -inf, where its optimum lies. ``c``: the inverse
     regularisation strength. ``objective``: mean cross-entropy in nats + ||weights - prior||^2 / (2 c N). ``gap`` >=
     objective - optimum, proven (``certificate.DualPoint``) up to rounding. ``converged``: gap <= tol * min(objective,
     null - objective), null being the objective of the prior's weights with the best intercept (or of 1e-6 of the

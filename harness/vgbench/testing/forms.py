@@ -34,7 +34,7 @@ def built_in(distribution: str, kind: Literal["source", "task"]) -> Mapping[str,
     if kind == "task":
         toybox = {f"toybox/{name}": f"toybox/{name}:{TOYBOX},{more}" for name, more in TOYBOX_TASKS.items()}
         genbench = {f"toybox/genbench/{name}": f"toybox/genbench/{name}:n_test=4" for name in GENBENCH_SETS}
-        quality = {f"{name}/quality": f"{name}/quality:n_test=4,n=4,n_per_class=2" for name in genbench}
+        quality = {f"{name}/quality": f"{name}/quality:n_test=4,n=6,n_per_class=2" for name in genbench}
         similarity = {f"{name}/mts": _with_captions(name) for name in genbench}
         own: dict[str, Form] = {"own": lambda folder: f"own:dataset=folder:{export(folder, 'folder')}"}
         return {**own, **toybox, **genbench, **quality, **similarity}

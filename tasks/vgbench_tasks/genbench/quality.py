@@ -16,7 +16,7 @@ def options(*, encoder: str, n: int, n_per_class: int, images_per_class: int | N
     """Return the options of the quality tasks; ``n`` and ``n_per_class`` are the defaults of the stated numbers."""
     return (
         Option("encoder", "encoder", encoder, "the fixed encoder whose features are measured"),
-        Option("n", "int", n, "images that FID, KID and the neighbourhood measures are taken of", minimum=2),
+        Option("n", "int", n, "images that FID, KID and the neighbourhood measures are taken of", minimum=6),
         Option("n_per_class", "int", n_per_class, "images of each class that the Vendi score is taken of", minimum=2),
         Option("images_per_class", "count", images_per_class, "images asked of the source for each class", axis="row"),
     )
