@@ -11,8 +11,8 @@ from vgbench import Part, hookimpl, stages
 # (Radford et al. 2021, A.3), whose ends no set of theirs chose (the grid is ours: assumed).
 CS = [10 ** (k / 2) for k in range(-8, 9)]
 
-# The gap is ours: at 1e-4 some .6 % of predictions differed from the optimum's under the strongest penalty, at 1e-5 .2 %
-# (bench logreg's mixture).
+# The gap is ours: at 1e-4 some .6 % of predictions differed from the optimum's under the strongest penalty, at 1e-5
+# .2 % (bench logreg's mixture).
 TOL = 1e-5
 
 LOGIT_SCALE = 100.0  # CLIP's learnt temperature at its cap (Radford et al. 2021, 2.5); GenBench's zero-shot has it too
