@@ -72,7 +72,7 @@ _CITATIONS = {
     "dinov2": "Oquab et al., DINOv2: learning robust visual features without supervision, TMLR 2024",
 }
 TOYBOX = "toybox-clip"
-CLIP_SHA256 = "2cfb1371af934713c0b656405ccfbe22c250b3f52b27cf2663ba7aa269f2e499"
+CLIP_SHA256 = "b853c76eec817f6e94c09d10c7a9ca9323c18cf4402719fbb211dca649ef227d"  # of the folder: what training wrote
 
 
 @hookimpl

@@ -27,6 +27,7 @@ from vgbench.toybox import kinds, palette, textures, web, words
 from vgbench.toybox.train.tokenizer import CONTEXT, save, tokenizer
 
 WEIGHTS_FILE = "open_clip_model.safetensors"
+RECORD_FILE = "training.json"
 SIZE_PX = 64
 WIDTH = 128  # of the text tower, and of the shared space
 MEAN, STD = (0.45, 0.45, 0.45), (0.25, 0.25, 0.25)  # those of the recipe `toybox`
@@ -229,7 +230,9 @@ def train(out: Path, recipe: Recipe, *, start: Path | None = None, log_every: in
             print(zeroshot(model, held_out, single, tok.eos_token_id), flush=True)  # noqa: T201
             model.train()
     figures = zeroshot(model, held_out, single, tok.eos_token_id)
-    _write(out, model, tok, recipe, figures, log)
+    earlier = json.loads((start / RECORD_FILE).read_text())["runs"] if start is not None else []
+    run = {"recipe": asdict(recipe), "held_out_zero_shot": figures, "versions": _versions(), "log": log}
+    _write(out, model, tok, [*earlier, run])
     return figures
 
 
@@ -310,13 +313,12 @@ def _share(answer: Tensor, truth: Tensor, rows: Tensor) -> float:
     return round(float((answer[rows] == truth[rows]).float().mean()), 4)
 
 
-def _write(out: Path, model: Any, tok: Any, recipe: Recipe, figures: dict[str, float], log: list[str]) -> None:
+def _write(out: Path, model: Any, tok: Any, runs: list[dict[str, Any]]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "open_clip_config.json").write_text(json.dumps(config(len(tok)), indent=1) + "\n")
     save_file({name: _stored(value) for name, value in model.state_dict().items()}, out / WEIGHTS_FILE)
     save(tok, out)
-    record = {"recipe": asdict(recipe), "held_out_zero_shot": figures, "versions": _versions(), "log": log}
-    (out / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+    (out / RECORD_FILE).write_text(json.dumps({"runs": runs}, indent=1) + "\n")
 
 
 def _stored(value: Tensor) -> Tensor:
