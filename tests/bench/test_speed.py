@@ -12,6 +12,7 @@ from vgbench.bench import SPEEDS
 from vgbench.bench.embed import Network, compared
 from vgbench.bench.photos import jpegs
 from vgbench.bench.speed import Measured, apart, interleaved
+from vgbench.commands.answers import SpeedAnswer
 from vgbench.images import decode
 
 SOME = Measured("some", 2.0, 1.5, is_limit=False, n=3, medians={}, threads={}, load=0.0)
@@ -61,6 +62,7 @@ def test_a_process_that_fails_says_why() -> None:
 @pytest.mark.slow
 def test_decode_compares_speed_and_pixels(vgbench: Callable[..., Answer]) -> None:
     answer = vgbench("bench", "decode", "--json")
+    SpeedAnswer.model_validate(answer.json)
     (found,) = answer.json["measured"]
     assert found["breaks"] == [] and found["n"] >= 5
     assert (

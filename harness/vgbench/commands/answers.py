@@ -410,6 +410,31 @@ class BenchAnswer(Record):
     instruments: list[Calibrated]
 
 
+class Speed(Record):
+    """A ratio of two medians over ``n`` rounds in turn, and the bound that it keeps or breaks."""
+
+    id: str
+    ratio: Finite
+    goal: Finite
+    is_limit: bool
+    holds: bool
+    n: int
+    medians: dict[str, Finite]
+    threads: dict[str, int]
+    load: Finite
+    breaks: list[str]
+    versions: dict[str, str]
+    facts: dict[str, Finite]
+
+
+class SpeedAnswer(Record):
+    """What ``bench logreg``, ``embed`` and ``decode --json`` print."""
+
+    schema_: Literal["vgbench.speed/1"] = Field(default="vgbench.speed/1", alias="schema")
+    name: str
+    measured: list[Speed]
+
+
 class Refusal(Record):
     """Why a command stopped."""
 
@@ -446,5 +471,6 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "compare": CompareAnswer,
     "aggregate": AggregateAnswer,
     "bench": BenchAnswer,
+    "speed": SpeedAnswer,
     "error": ErrorAnswer,
 }

@@ -22,7 +22,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--minutes", type=float, metavar="M", help="begin nothing new after M minutes; 0: results only")
     parser.add_argument("--repeats", type=int, metavar="N", help="rounds of bench logreg (5)")
     parser.add_argument("--d", metavar="D,…", help="numbers of features of bench logreg (512,2048)")
-    parser.add_argument("--json", action="store_true", help="the results as JSON (schema bench)")
+    parser.add_argument("--json", action="store_true", help="the results as JSON (schema bench, of speeds speed)")
     parser.set_defaults(call=call)
 
 
@@ -63,7 +63,7 @@ def _speed(args: argparse.Namespace) -> int:
         raise UsageError(f"bench {args.name} takes no --repeats and no --d")
     measured = apart(SPEEDS[args.name][0], **given)
     if args.json:
-        write_json({"schema": "vgbench.bench/1", "name": args.name, "measured": measured})
+        write_json({"schema": "vgbench.speed/1", "name": args.name, "measured": measured})
     else:
         for one in measured:
             bound = f"{'at most' if one['is_limit'] else 'at least'} {one['goal']:g}"
