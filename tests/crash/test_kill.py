@@ -35,6 +35,14 @@ SCENES = [
     *("--source", "toybox:world=coarse,size_px=32,micro_batch=16", "--images-per-class", "16", "--tasks"),
     "toybox/cue-conflict:world=coarse,size_px=32,recipe=toybox-small,samples_seen=640,n_test=32",
 ]
+GENBENCH = [
+    *("--source", "toybox:micro_batch=16", "--images-per-class", "8", "--tasks"),
+    *(
+        "toybox/genbench/stars:readout=linear-probe,n_test=8",
+        "toybox/genbench/stars/quality:n_test=8,n=6,n_per_class=2",
+    ),
+    "toybox/genbench/stars/mts:{plugins}/captions.txt",
+]
 TORCH_FREE = [
     "draw_digits",
     "read_digits",
@@ -62,8 +70,21 @@ MOMENTS = [
     ("scenes-run", "pack", "made"),
     ("scenes-run", "draw_truth", "started"),
     ("scenes-run", "categorise", "started"),
+    ("genbench-run", "encode", "started"),
+    ("genbench-run", "encode", "made"),
+    ("genbench-run", "encode_text", "started"),
+    ("genbench-run", "measure", "started"),
+    ("genbench-run", "encode_prompts", "made"),
+    ("genbench-run", "encode_captions", "started"),
+    ("genbench-run", "mts", "started"),
 ]
-COMMANDS = {"probe-run": PROBE, "backbone-run": BACKBONE, "files-run": FILES, "scenes-run": SCENES}
+COMMANDS = {
+    "probe-run": PROBE,
+    "backbone-run": BACKBONE,
+    "files-run": FILES,
+    "scenes-run": SCENES,
+    "genbench-run": GENBENCH,
+}
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +92,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A distribution with a recipe of eight optimiser steps, found through PYTHONPATH, and a folder of images."""
     folder = tmp_path_factory.mktemp("plugins")
     digit_folder(folder / "digits")
+    (folder / "captions.txt").write_text("a photo of a herring\nstar with six points at night\n")
     (folder / "tiny_recipe.py").write_text(TINY_RECIPE)
     info = folder / "tiny_recipe-1.0.dist-info"
     info.mkdir()
