@@ -37,7 +37,7 @@ def without_values(planned: PlannedCell, status: str, reason: str | None) -> res
                 "distribution": task.distribution,
                 "options": planned.column_options,
                 "row_options": planned.row_options,
-                "uses_real_labels": any(task.options[o.name] in o.real_labels for o in task.spec.options),
+                "uses_real_labels": planned.uses_real_labels,
             },
             "seeds": dict(planned.seeds),
             "metrics": [],

@@ -27,6 +27,7 @@ except ImportError:  # pragma: no cover  # it is only faster: Pillow decodes to 
 Crop: TypeAlias = Literal["center", "squash"]
 Interpolation: TypeAlias = Literal["bicubic", "bilinear"]
 
+STRIP = 33  # widths of an image that are read of it, however long it is: far more than a crop shows (ours)
 _FRAMES = (0xC0, 0xC1, 0xC2)  # Huffman-coded: baseline, extended, progressive (ITU-T T.81, table B.1)
 _ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
 _APP1, _APP2, _SCAN = 0xE1, 0xE2, 0xDA
@@ -124,12 +125,29 @@ def framed(pixels: NDArray[np.uint8], preprocessing: Preprocessing, *, crop: Cro
     height, width = pixels.shape[:2]
     if "squash" in (crop, preprocessing.crop):
         return _resized(image, side, side, preprocessing.interpolation)[0]
+    pixels = _without_far_ends(pixels)
+    height, width = pixels.shape[:2]
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     shorter = preprocessing.resize_px or side
     longer = int(shorter * max(height, width) / min(height, width))
     size = (shorter, longer) if height <= width else (longer, shorter)
     image = _resized(image, *size, preprocessing.interpolation)[0]
     top, left = (round((edge - side) / 2) for edge in size)
     return image[:, top : top + side, left : left + side]
+
+
+def _without_far_ends(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Cut the far ends off an image that is more than 33 times as long as wide: resized whole, they fill the memory.
+
+    The part kept is an odd multiple of the width, so that the crop that follows reads the same pixels of it.
+    """
+    height, width = pixels.shape[:2]
+    shorter, longer = min(height, width), max(height, width)
+    if longer <= STRIP * shorter:
+        return pixels
+    start = (longer - STRIP * shorter) // 2
+    kept = slice(start, start + STRIP * shorter)
+    return pixels[kept] if height > width else pixels[:, kept]
 
 
 def _resized(image: Tensor, height: int, width: int, interpolation: Interpolation) -> Tensor:

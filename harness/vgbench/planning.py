@@ -190,6 +190,7 @@ class PlannedCell:
     images: Images | None = None
     n_classes: int | None = None
     images_per_class: int | None = None
+    uses_real_labels: bool = False
 
     @property
     def row_options(self) -> dict[str, Any]:
@@ -400,6 +401,7 @@ def _plan_cell(
         images=images if images and images.index in ancestors else None,  # zero-shot reads no image of the source
         n_classes=len(request.classes),
         images_per_class=request.images_per_class,
+        uses_real_labels=scores.uses_real_labels,
     )
 
 

@@ -86,7 +86,7 @@ class SourceOf(Record):
 class TaskOf(Record):
     """The task of a cell. ``row_options`` belong to the source's row, ``options`` to the column.
 
-    ``uses_real_labels``: an option makes the task learn from real labels beside the source's images.
+    ``uses_real_labels``: the task learns from real labels beside the source's images.
     """
 
     name: str

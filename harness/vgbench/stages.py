@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from vgbench.errors import UnknownName, UsageError
+from vgbench.errors import CannotServe, UnknownName, UsageError
 from vgbench.metrics.measures import MEASURES
 from vgbench.types import (
     Backbone,
@@ -150,7 +150,8 @@ def encoder(g: Graph, name: str) -> Part | Encoder:
     if path and not form:
         raise UsageError(f"encoder {found!r} has weights of its own, or needs none", hint=f"write {found}")
     if path:
-        return Encoder(replace(part, values={"arch": arch} if arch else {}), g.path(path))
+        kept = {name: value for name, value in part.values.items() if name == "text"}
+        return Encoder(replace(part, values={**kept, "arch": arch} if arch else kept), g.path(path))
     return _network(g, part) if part.values.get("weights") else part
 
 
@@ -167,12 +168,18 @@ def split_encoder(name: str) -> tuple[str, str, str]:
     return f"{distribution}{doubled}{part}", arch, path
 
 
+def has_text(encoder: Part | Encoder) -> bool:
+    """Say whether an encoder is a network that may have a text tower; one whose part says ``text`` false has none."""
+    part = encoder.part if isinstance(encoder, Encoder) else encoder
+    is_network = isinstance(encoder, Encoder) or bool(part.values.get("weights"))
+    return is_network and bool(part.values.get("text", True))
+
+
 def _with_text(g: Graph, encoder: Part | Encoder) -> Encoder:
-    if isinstance(encoder, Encoder):
-        return encoder
-    if not encoder.values.get("weights"):
-        raise UsageError(f"encoder {encoder.name!r} has no text tower", hint="for example: toybox-clip")
-    return _network(g, encoder)
+    if not has_text(encoder):
+        name = encoder.part.name if isinstance(encoder, Encoder) else encoder.name
+        raise CannotServe(f"encoder {name!r} has no text tower", hint="for example: toybox-clip")
+    return encoder if isinstance(encoder, Encoder) else _network(g, encoder)
 
 
 def _network(g: Graph, part: Part) -> Encoder:
@@ -204,7 +211,7 @@ def features(
 def text_features(g: Graph, encoder: Part | Encoder, classes: ClassList, prompts: Part) -> Node:
     """Embed class names in a prompt set's templates: ``features.npy`` (C, D) float32, rows of length 1.
 
-    ``UsageError`` for an encoder without weights, which has no text tower.
+    ``CannotServe`` for an encoder without a text tower.
     """
     network = _with_text(g, encoder)
     params = {
@@ -254,7 +261,8 @@ def probed(
         return score(g, fitted, labels, scorer=scorer)
 
     has_control = "train" in reads(probe) and not probe.values.get("per_epoch", False)
-    return Scores(scored(0), {"permuted_labels": scored(PERMUTATIONS)} if has_control else {})
+    controls = {"permuted_labels": scored(PERMUTATIONS)} if has_control else {}
+    return Scores(scored(0), controls, uses_real_labels=val is not None and "val" in reads(probe))
 
 
 def reads(probe: Part) -> tuple[str, ...]:
@@ -279,9 +287,11 @@ def fit_probe(
 
     What it does not read is not wired in, so a probe of text alone is the same node for every source. ``val`` is read
     where there is one. With ``permutations`` > 0 it is the control: that many fits, each on permuted training labels;
-    its scores are kept with ``multi_label`` or ``ranked``. Raises ``UsageError`` when train or text is read and not
-    given.
+    its scores are kept with ``multi_label`` or ``ranked``. Raises ``CannotServe`` when train or text is read and not
+    given, and for several labels per image where the probe takes one.
     """
+    if multi_label and not probe.values.get("multi_label", True):
+        raise CannotServe(f"probe {probe.name} takes one label per image", hint="for example: logreg-path")
     given = {"train": train, "text": text, "val": val}
     inputs: dict[str, Input] = {"test": test}
     for name in reads(probe):
@@ -289,11 +299,11 @@ def fit_probe(
         if node is not None:
             inputs[name] = node
         elif name != "val":
-            raise UsageError(f"probe {probe.name} reads {name} features, and there are none here", hint=_HINTS[name])
+            raise CannotServe(f"probe {probe.name} reads {name} features, and there are none here", hint=_HINTS[name])
     params: dict[str, Any] = {"probe": probe, "class_ids": list(classes.ids), "permutations": permutations}
     if multi_label:
         params["multi_label"] = True
-    if permutations and (multi_label or ranked):
+    if (permutations or probe.values.get("per_epoch", False)) and (multi_label or ranked):
         params["keep_scores"] = True
     return g.node(replace(PROBE, needs=probe.needs), inputs=inputs, params=params)
 

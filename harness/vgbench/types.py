@@ -280,10 +280,14 @@ class DataRequest:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """A task graph's result: the score node, and its controls by name."""
+    """A task graph's result: the score node, and its controls by name.
+
+    ``uses_real_labels``: something was chosen by real labels beside what the source was shown; columns say so.
+    """
 
     score: Node
     controls: Mapping[str, Node] = field(default_factory=dict)
+    uses_real_labels: bool = False
 
 
 class Graph(Protocol):
@@ -331,7 +335,6 @@ class Graph(Protocol):
 class Option:
     """A declared, typed option of a source or task. ``axis``: *row* options belong to the source's row.
 
-    ``real_labels``: values with which a task learns from real labels, whatever its source was shown; cells say so.
     Paths, also those in the text of a ``source``, ``mixture`` or ``encoder``, enter a cell's digest by what lies there.
     """
 
@@ -343,7 +346,6 @@ class Option:
     axis: Literal["row", "column"] = "column"
     minimum: float | None = None
     maximum: float | None = None
-    real_labels: tuple[Any, ...] = ()
 
     def cast(self, value: object) -> Any:
         """Return ``value`` (text or already typed) as this option's type; ``UsageError`` says what is accepted."""

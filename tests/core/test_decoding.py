@@ -218,6 +218,20 @@ def test_image_of_the_right_size_is_left_as_it_is() -> None:
     np.testing.assert_array_equal(framed.permute(1, 2, 0).numpy(), pixels)
 
 
+@pytest.mark.parametrize("shape", [(1, 4_001), (4_001, 1), (3, 501)])
+def test_strip_is_framed_by_its_middle_alone(shape: tuple[int, int]) -> None:
+    """Resized whole, a strip of 1 × 4,001 px would be 32 × 128,032 px; what its frame shows is the middle."""
+    pixels = np.random.RandomState(0).randint(0, 256, (*shape, 3)).astype(np.uint8)
+    preprocessing = Preprocessing(32, (0, 0, 0), (1, 1, 1))
+    framed = decoding.framed(pixels, preprocessing)
+    assert framed.shape == (3, 32, 32)
+    other = pixels.copy()
+    along = other if shape[0] > shape[1] else other.transpose(1, 0, 2)
+    along[: len(along) // 3] = 0
+    along[-(len(along) // 3) :] = 255
+    np.testing.assert_array_equal(decoding.framed(other, preprocessing).numpy(), framed.numpy())
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [

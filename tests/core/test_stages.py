@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vgbench import stages
-from vgbench.errors import UsageError
+from vgbench.errors import CannotServe
 from vgbench.locate import Locator
 from vgbench.planning import Builder
 from vgbench.registry import Registry
@@ -70,7 +70,7 @@ def test_validation_images_are_read_where_there_are_some(g: Builder) -> None:
 
 @pytest.mark.parametrize("name", ["train", "text"])
 def test_input_that_a_probe_reads_and_the_task_lacks_is_named(g: Builder, name: str) -> None:
-    with pytest.raises(UsageError, match=f"probe p reads {name} features"):
+    with pytest.raises(CannotServe, match=f"probe p reads {name} features"):
         probed(g, Part("probe", "p", "1", values={"reads": [name]}))
 
 

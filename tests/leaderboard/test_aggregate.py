@@ -222,6 +222,15 @@ def test_zero_shot_cell_that_reads_no_image_is_no_part_of_the_cost() -> None:
     assert none.images is none.usd is None and none.reason == took.reason == "no cell reads an image of this source"
 
 
+def test_images_that_also_choose_a_strategy_are_paid_for_once() -> None:
+    """Read out on the validation split, copies of other images are left out: another image set of the same images."""
+    made = world(sources=("s",), kind="real")
+    given = {"options": {"split": "val"}, "images": ("s without val", 100), "kind": "real"}
+    made += [read_out("s", d, "cler", right(0.5), **given) for d in SETS]
+    (cost,) = costs(suite(made), [], published_prices())
+    assert cost.images == 100 and cost.usd == pytest.approx(1.2)
+
+
 @pytest.mark.parametrize("kind", ["retrieved", "rendered", "files", "mixture", "never-heard-of"])
 def test_kind_without_a_published_price_has_no_cost_and_a_reason(kind: str) -> None:
     made = world(sources=("s",), kind=kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.metrics import plain
 
 from vgbench.metrics.measures import MEASURES, MTS
 from vgbench.results import metric_values
-from vgbench.steps.measure import measure
+from vgbench.steps.measure import FeatureSet, measure
 from vgbench.steps.similarity import mts
 from vgbench.types import Artifact, Part, Place, Step
 
@@ -65,7 +66,7 @@ def sets(tmp_path: Path) -> dict[str, Path]:
     random = np.random.RandomState(0)
     return {
         "images": features(tmp_path / "images", random.randn(20, 6)),
-        "reference": features(tmp_path / "reference", random.randn(15, 6) + 0.3),
+        "reference": features(tmp_path / "reference", random.randn(20, 6) + 0.3),
         "text": features(tmp_path / "text", random.randn(2, 6)),
     }
 
@@ -111,7 +112,7 @@ def test_too_few_images_withhold_a_value_and_say_why(tmp_path: Path, sets: dict[
     assert found["vendi"]["reason"] == "2 classes have fewer than 11 images: ant has 10"
     sets["reference"] = features(tmp_path / "few", np.eye(3, 6))
     found = measured(tmp_path / "other", ["precision"], sets)
-    assert found["precision"]["reason"] == "3 real images, 4 needed"
+    assert found["precision"]["reason"] == "3 real images, 20 needed"
 
 
 def test_the_images_taken_do_not_depend_on_their_order_and_fewer_nest_in_more(
@@ -126,6 +127,19 @@ def test_the_images_taken_do_not_depend_on_their_order_and_fewer_nest_in_more(
     here, there = (measured(tmp_path / name, list(MEASURES), given, n=n) for name, given in (("a", sets), ("b", other)))
     assert {k: v["value"] for k, v in here.items()} == pytest.approx({k: v["value"] for k, v in there.items()})
     assert here["kid"]["n"] == 7 and here["vendi"]["n"] == 8
+
+
+def test_class_that_was_chosen_from_many_does_not_crowd_the_others_out(tmp_path: Path) -> None:
+    """`select` keeps each class's lowest ids by SHA-256: those of a large class are lower than those of a small."""
+    lowest = {
+        name: sorted((f"{name}-{i}" for i in range(n)), key=lambda one: hashlib.sha256(one.encode()).digest())[:50]
+        for name, n in (("ant", 2_000), ("bee", 60))
+    }
+    ids = [*lowest["ant"], *lowest["bee"]]
+    x = np.repeat(np.eye(2, 6), 50, axis=0)
+    folder = features(tmp_path / "skewed", x, more={"image_id": ids, "label": [0] * 50 + [1] * 50})
+    taken = FeatureSet.open(Artifact("", (folder,))).first(50)
+    assert 15 <= taken[:, 0].sum() <= 35
 
 
 def test_image_of_several_classes_counts_for_each(tmp_path: Path, sets: dict[str, Path]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import Answer
 
 from vgbench import stages
+from vgbench.errors import UsageError
 from vgbench.locate import Locator
 from vgbench.planning import Asked, Plan, make_plan
 from vgbench.registry import Registry
@@ -102,6 +103,46 @@ def test_validation_on_real_images_is_marked(vgbench: Callable[..., Answer], tmp
     assert {cell["options"]["val"]: cell["uses_real_labels"] for cell in cells} == {"real": True, "source": False}
 
 
+def test_what_reads_no_validation_is_the_same_whatever_it_is_told(home: Path) -> None:
+    plan = planned(home, ["original"], ["toybox/genbench/stars"], readout=["cler", "knn"], val=["source", "real"])
+    assert len({cell.column for cell in plan.cells}) == 2 and not any(cell.uses_real_labels for cell in plan.cells)
+    assert len({cell.score for cell in plan.cells}) == 2
+
+
+def test_images_that_choose_a_probe_teach_and_judge_it_not(home: Path) -> None:
+    task = "toybox/genbench/stars:readout=linear-probe,val=real"
+    (cell,) = planned(home, ["original"], [task]).cells
+    assert cell.uses_real_labels and cell.images is not None
+    excluded = {_node(given) for name, given in cell.images.index.inputs if name.startswith("exclude/")}
+    assert len(excluded) == 2
+    (blocked,) = planned(home, ["original"], [task + ",split=val"]).cells
+    assert blocked.state == "blocked" and "cannot both choose a probe and judge it" in str(blocked.reason)
+    (judged,) = planned(home, ["original"], ["toybox/genbench/stars:cler,split=val"]).cells
+    assert judged.state == "make" and not judged.uses_real_labels
+
+
+def test_what_a_probe_cannot_do_blocks_its_cell_before_anything_is_made(home: Path) -> None:
+    task = ["toybox/genbench/stars:readout=linear-probe"]
+    plan = planned(
+        home, ["toybox"], task, probe=["trex-sklearn", "elevater-reference", "logreg-path"], images_per_class=1
+    )
+    states = {str(cell.task.options["probe"]): cell.state for cell in plan.cells}
+    assert states == {"trex-sklearn": "blocked", "elevater-reference": "blocked", "logreg-path": "make"}
+    with pytest.raises(UsageError, match="probe cler is a readout"):
+        planned(home, ["toybox"], task, probe="cler")
+
+
+def test_an_encoder_without_text_leaves_out_what_reads_text(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "weights.safetensors").write_bytes(b"not read by a plan")
+    encoder = f"timm:test_resnet@{tmp_path / 'weights.safetensors'}"
+    tasks = ["toybox/genbench/stars", "toybox/genbench/stars/quality"]
+    plan = planned(home, ["toybox"], tasks, readout=["zeroshot", "cler"], encoder=encoder)
+    states = {(cell.task.spec.name, cell.task.options.get("readout")): cell.state for cell in plan.cells}
+    assert states == {(tasks[0], "zeroshot"): "blocked", (tasks[0], "cler"): "make", (tasks[1], None): "make"}
+    (measure,) = (node.node for node in plan.nodes.values() if node.node.step.id == "vgbench.measure")
+    assert "clip_score" not in measure.param["measures"] and "fid" in measure.param["measures"]
+
+
 # ── A run ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -184,8 +225,8 @@ def test_a_source_that_lacks_a_class_gets_no_score(vgbench: Callable[..., Answer
 
 
 def test_a_backbone_without_class_names_is_refused_where_they_are_read(home: Path) -> None:
-    with pytest.raises(Exception, match="reads text features"):
-        planned(home, ["random-init"], ["toybox/genbench/stars:zeroshot"])
+    (blocked,) = planned(home, ["random-init"], ["toybox/genbench/stars:zeroshot"]).cells
+    assert blocked.state == "blocked" and "reads text features" in str(blocked.reason)
     plan = planned(home, ["random-init"], ["toybox/genbench/stars:cler"])
     assert steps(plan)["vgbench.represent"] == 2
 

@@ -143,11 +143,18 @@ def column_names(columns: list[Column]) -> dict[str, str]:
 
 
 def row_name(row: Row, rows: list[Row]) -> str:
-    """Name a row by its source and those options in which it differs from another row of that source."""
-    others = [other for other in rows if other.source == row.source and other is not row]
+    """Name a row by its source and those options in which it differs from another row of that source.
+
+    A value that more than half of these rows have is left out: names stay different, and say what is special.
+    """
     options = {**row.options, **row.row_options}
-    differing = [k for k, v in options.items() if any({**o.options, **o.row_options}.get(k) != v for o in others)]
-    text = ",".join(f"{key}={options[key]}" for key in differing)
+    every = [{**other.options, **other.row_options} for other in rows if other.source == row.source]
+
+    def is_special(key: str) -> bool:
+        same = sum(other.get(key) == options[key] for other in every)
+        return same < len(every) and 2 * same <= len(every)
+
+    text = ",".join(f"{key}={options[key]}" for key in options if is_special(key))
     return f"{row.source}:{text}" if text else row.source
 
 

@@ -54,9 +54,13 @@ class FeatureSet:
         return len(self.ids)
 
     def first(self, n: int, among: Sequence[int] | None = None) -> NDArray[np.float32]:
-        """Return the features of the ``n`` images lowest by SHA-256 of their id, so that fewer nest in more."""
+        """Return the features of the ``n`` images lowest by a hash of their id, so that fewer nest in more.
+
+        Not by the hash of the id alone: by that `select` takes the lowest of each class, so a class that was chosen
+        from many would crowd the others out.
+        """
         rows = range(len(self)) if among is None else among
-        ordered = sorted(rows, key=lambda row: hashlib.sha256(self.ids[row].encode()).digest())
+        ordered = sorted(rows, key=lambda row: hashlib.sha256(f"measure/{self.ids[row]}".encode()).digest())
         return np.asarray(self.features[np.sort(np.asarray(ordered[:n], np.int64))])
 
 
@@ -66,8 +70,8 @@ def measure(step: Step) -> Made:
     Inputs: features of the ``images``; of real images, ``reference``, and of class names, ``text`` (C, D), where a
     measure reads them. Params: ``measures``, names in order, the first the main metric; ``class_ids``; ``n``, of
     measures that need a number of images: n of each set (fid, kid, precision, recall, density, coverage), or n of each
-    class (vendi). With fewer images the value is withheld, since all of these depend on it; a reference with fewer
-    than n is taken whole, for it is the same for every source. ``k``: the neighbour whose distance is a ball's
+    class (vendi). With fewer images, of the source or of the reference, the value is withheld: all of these depend
+    on the number. ``k``: the neighbour whose distance is a ball's
     radius; ``fid_on``: "unit" or "raw" features.
 
     ``cosine`` is null where no CLIP score is asked for. No ``items.parquet``: images of two sources are not the same
@@ -126,9 +130,11 @@ class _Measuring:
         if self.reference is None:
             raise ValueError(f"{name} needs the features of real images: input reference")
         n: int = self.params["n"][name]
-        for whose, found, needed in (("", self.images, n), ("real ", self.reference, self.params.get("k", 1) + 1)):
-            if len(found) < needed:
-                return Value(name, None, len(self.images), reason=f"{len(found)} {whose}images, {needed} needed"), []
+        if n <= self.params.get("k", 0):
+            return Value(name, None, n, reason=f"{n} images have no {self.params['k']}-th neighbours"), []
+        for whose, found in (("", self.images), ("real ", self.reference)):
+            if len(found) < n:
+                return Value(name, None, len(self.images), reason=f"{len(found)} {whose}images, {n} needed"), []
         return Value(name, self._distance(name, self.images.first(n), self.reference.first(n), n), n), []
 
     def _distance(self, name: str, x: NDArray[np.float32], real: NDArray[np.float32], n: int) -> float:

@@ -60,7 +60,8 @@ def probe(step: Step) -> Made:
     The probe part is called as ``fit(lesson, values) -> predict``; ``predict(test_x)`` of M test features (M, D), some
     at a time, gives scores (P, M, C), one matrix for each label vector, or (1, E, M, C) when it reports each of E
     epochs: then a sample has E rows, with a column ``epoch``, 0..E-1. The prediction is the highest score, the lowest
-    class on a tie. A control keeps no scores unless ``keep_scores``. What a ``Noted`` notes becomes ``meta.json``.
+    class on a tie. A control, and a probe of epochs, keep no scores unless ``keep_scores``. What a ``Noted`` notes
+    becomes ``meta.json``.
 
     Raises ``ValueError`` for a class without a training image, and for scores of another shape or not finite.
     """
@@ -70,8 +71,8 @@ def probe(step: Step) -> Made:
     test_x, rows = _read(step.inputs["test"])
     sample_ids: list[str] = rows["image_id"].to_pylist()
     predict = step.load(part)(lesson, part.values)
-    has_scores = not n_permutations or step.params.get("keep_scores", False)
     has_epochs = False
+    has_scores = True
     highest, kept = [], []
     n_rows = max(1, CHUNK // len(class_ids))
     for start in range(0, len(test_x), n_rows):
@@ -83,6 +84,7 @@ def probe(step: Step) -> Made:
             raise ValueError(f"probe {part.name} gave scores of shape {scores.shape}")
         if not np.isfinite(scores).all():
             raise ValueError(f"probe {part.name} gave a score that is not finite")
+        has_scores = step.params.get("keep_scores", not (n_permutations or has_epochs))
         tables = scores[0] if has_epochs else scores  # (T, M, C)
         highest.append(tables.argmax(axis=2))
         kept.append(tables if has_scores else tables[:, :0])

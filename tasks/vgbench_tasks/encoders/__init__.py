@@ -59,7 +59,7 @@ _PUBLISHED: dict[str, tuple[str, dict[str, Any], str, str, str]] = {
     ),
     "dinov2/vit-b-14": (
         _TRANSFORMERS,
-        {},
+        {"text": False},
         "facebook/dinov2-base",
         "Apache-2.0",
         "DINOv2 ViT-B/14, 768 numbers, no text tower",
@@ -90,7 +90,8 @@ def vgbench_offer_parts() -> Iterable[Part]:
     )
     for builder, form, libraries in own:
         name = form.partition(":")[0]
-        yield Part("encoder", name, "1", builder, {"form": form}, summary=f"weights of yours: {form}", needs=libraries)
+        values = {"form": form, "text": False} if builder == _TIMM else {"form": form}  # timm's networks read no text
+        yield Part("encoder", name, "1", builder, values, summary=f"weights of yours: {form}", needs=libraries)
 
 
 @hookimpl

@@ -17,6 +17,13 @@ def options(*, encoder: str, n: int, n_per_class: int, images_per_class: int | N
     return (
         Option("encoder", "encoder", encoder, "the fixed encoder whose features are measured"),
         Option("n", "int", n, "images that FID, KID and the neighbourhood measures are taken of", minimum=6),
+        Option(
+            "fid_on",
+            "str",
+            "unit",
+            "FID of features at length 1 (GenBench's), or as encoded (Inception's)",
+            choices=("unit", "raw"),
+        ),
         Option("n_per_class", "int", n_per_class, "images of each class that the Vendi score is taken of", minimum=2),
         Option("images_per_class", "count", images_per_class, "images asked of the source for each class", axis="row"),
     )
@@ -33,16 +40,21 @@ def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of
         raise CannotServe("a backbone brings no images to measure")
     encoder = stages.encoder(g, chosen["encoder"])
     classes = g.class_list(of.classes)
+    text = None
+    measures = [name for name, measure in MEASURES.items() if "text" not in measure.reads or stages.has_text(encoder)]
+    if stages.has_text(encoder):
+        text = stages.text_features(g, encoder, classes, g.part("prompts", prompt))
     n = {name: chosen["n_per_class"] if measure.n == "class" else chosen["n"] for name, measure in MEASURES.items()}
     return Scores(
         stages.measured(
             g,
             stages.features(g, subject, encoder, crop=of.crop),
             classes,
-            measures=tuple(MEASURES),
+            measures=measures,
             n=n,
             reference=stages.features(g, of.split(g, chosen, "test").images, encoder, crop=of.crop),
-            text=stages.text_features(g, encoder, classes, g.part("prompts", prompt)),
+            text=text,
+            fid_on=chosen["fid_on"],
         )
     )
 
@@ -50,7 +62,9 @@ def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of
 def text_similarity(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of: BenchmarkSet) -> Scores:
     """Score how much of a corpus of captions is about the data set's classes; the same for every source."""
     if not chosen["corpus"]:
-        raise UsageError("mts needs a corpus of captions", hint="mts:/path/to/captions.parquet, with a column caption")
+        raise UsageError(
+            "mts needs a corpus of captions", hint=f"…/{of.name}/mts:/path/to/captions.parquet, with a column caption"
+        )
     classes = g.class_list(of.classes)
     return Scores(
         stages.mean_text_similarity(

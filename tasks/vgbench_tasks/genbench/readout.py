@@ -7,10 +7,10 @@ mean features of a source's images; the linear probe is what it is to predict. B
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from vgbench import Backbone, DataRequest, Graph, Images, Node, Option, Part, Scores, stages
+from vgbench import Backbone, CannotServe, DataRequest, Graph, Images, Node, Option, Part, Scores, UsageError, stages
 from vgbench_tasks.genbench.sets import BenchmarkSet
 
 LINEAR_PROBE = "linear-probe"
@@ -43,27 +43,60 @@ def options(*, encoder: str, images_per_class: int | None) -> tuple[Option, ...]
             "source",
             "where a probe's strength is chosen: on a fifth of the source's images, or on real ones",
             choices=("source", "real"),
-            real_labels=("real",),
         ),
         Option("split", "str", "test", "what is read out; val to choose a strategy", choices=("test", "val")),
         Option("images_per_class", "count", images_per_class, "images asked of the source for each class", axis="row"),
     )
 
 
-def request(g: Graph, chosen: Mapping[str, Any], *, of: BenchmarkSet) -> DataRequest:
-    """Ask for the data set's classes. `original` draws from its training split; copies of test images are left out."""
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A task's options, with the probe that they name; ``val`` is source unless the probe chooses by real images."""
+
+    probe: Part
+    options: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, g: Graph, options: Mapping[str, Any]) -> _Chosen:
+        """Resolve the probe; ``UsageError`` for one that is a readout of its own."""
+        if options["probe"] in READOUTS:
+            raise UsageError(f"probe {options['probe']} is a readout", hint=f"readout={options['probe']}")
+        probe = g.part("probe", options["probe"] if options["readout"] == LINEAR_PROBE else options["readout"])
+        val = options["val"] if "val" in stages.reads(probe) else "source"
+        return cls(probe, {**options, "val": val})
+
+    @property
+    def is_by_real(self) -> bool:
+        return bool(self.options["val"] == "real")
+
+
+def request(g: Graph, options: Mapping[str, Any], *, of: BenchmarkSet) -> DataRequest:
+    """Ask for the data set's classes. `original` draws from its training split.
+
+    Copies of images that are read out, or that choose a probe's strength, are left out.
+    """
     classes = g.class_list(of.classes)
-    real = stages.labelled(g, of.split(g, chosen, "train"), classes)
-    read_out = of.split(g, chosen, chosen.get("split", "test"))
-    return DataRequest(classes, chosen["images_per_class"], references=real, exclude=(read_out.images,))
+    has_readout = "readout" in options  # the tasks that describe a data set share this request
+    chosen = _Chosen.of(g, options) if has_readout else None
+    given = chosen.options if chosen else options
+    exclude = [of.split(g, given, given.get("split", "test")).images]
+    if chosen and chosen.is_by_real:
+        exclude.append(of.split(g, given, "val").images)
+    real = stages.labelled(g, of.split(g, given, "train"), classes)
+    return DataRequest(classes, given["images_per_class"], references=real, exclude=tuple(exclude))
 
 
-def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of: BenchmarkSet) -> Scores:
+def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any], *, of: BenchmarkSet) -> Scores:
     """Read the test images out by the subject's; a backbone brings no images, so it reads the set's own ones."""
+    resolved = _Chosen.of(g, options)
+    chosen, probe = resolved.options, resolved.probe
+    if resolved.is_by_real and chosen["split"] == "val":
+        raise CannotServe("the validation images cannot both choose a probe and judge it", hint="val=source")
+    fewest, asked = probe.values.get("min_per_class", 1), chosen["images_per_class"]
+    if isinstance(subject, Images) and asked is not None and asked < fewest:
+        raise CannotServe(f"probe {probe.name} needs {fewest} images of each class", hint="for example: logreg-path")
     classes = g.class_list(of.classes)
     test = of.split(g, chosen, chosen["split"])
-    name = chosen["probe"] if chosen["readout"] == LINEAR_PROBE else chosen["readout"]
-    probe = g.part("probe", name)
     if "metric" in probe.values:  # ELEVATER's search is for the data set's own metric
         probe = replace(probe, values={**probe.values, "metric": _SEARCHED.get(of.metric, of.metric)})
     real = stages.labelled(g, of.split(g, chosen, "train"), classes)
@@ -92,7 +125,7 @@ def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of
         labels=test.labels,
         scorer=scorer(g, of),
         text=text,
-        val=features(stages.labelled(g, of.split(g, chosen, "val"), classes)) if chosen["val"] == "real" else None,
+        val=features(stages.labelled(g, of.split(g, chosen, "val"), classes)) if resolved.is_by_real else None,
         multi_label=of.is_multi_label,
         ranked=of.metric == "roc_auc",
     )

@@ -31,6 +31,7 @@ ELEVATER: Mapping[str, Any] = {
     "final_epochs": 50,
     "batch": 64,
     "momentum": 0.9,
+    "min_per_class": 2,  # one to fit on, one to choose by
 }
 
 # naver/trex, transfer/logreg_trainer.py and its defaults: protocols.md §3.6. ``tol`` is scikit-learn's default.
@@ -40,6 +41,8 @@ TREX: Mapping[str, Any] = {
     "n_trials": 30,
     "max_iter": 2000,
     "tol": 1e-4,
+    "multi_label": False,
+    "min_per_class": 2,  # one to fit on, one to choose by
 }
 
 
