@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from vgbench.results import Cell, Cost, MeasuredCost, Production, SuiteMean
-from vgbench_leaderboard.aggregate.readings import Suite, named
+from vgbench_leaderboard.aggregate.readings import TEST, Suite, named
 
 VERSION = "1"
 POINT = 0.01  # of a metric's scale 0..1
@@ -80,7 +80,8 @@ def measured(suite: Suite, production_of: ProductionOf, *, usd_per_hour: float |
 def _rows(suite: Suite) -> list[_Row]:
     found = []
     for at, row in enumerate(suite.rows):
-        readings = [reading for (r, *_), reading in suite.readings.items() if r == row]
+        # what chooses a strategy is read out by the same images: they are paid for once
+        readings = [reading for (r, _, _, split), reading in suite.readings.items() if r == row and split == TEST]
         finished = {cell.digest: cell for reading in readings for cell in reading.cells}
         paid = {digest: cell for digest, cell in finished.items() if cell.counts}  # zero-shot reads none of the images
         seen = {cell.task.name for cell in paid.values()}
