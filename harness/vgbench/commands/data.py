@@ -72,7 +72,8 @@ def call_fetch(args: argparse.Namespace, context: Context) -> int:
             lies_at = locator.dataset(spec)
             locator.lock_sample_ids(spec, _observe(spec, lies_at, context, _unknown(locator, spec)))
     if args.source and not args.json:
-        write_columns([("fetched", place) for place in places] or [("nothing to fetch", " ".join(args.source))])
+        did = "not fetched: --offline" if args.offline else "fetched"
+        write_columns([(did, place) for place in places] or [("nothing to fetch", " ".join(args.source))])
     found = [_standing(locator, spec, context) for spec in wanted]
     return _report(args, context, wanted, found, _encoders(args, locator, context))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +112,13 @@ def _report(args: argparse.Namespace, run_dir: Path, cells: list[Cell], made: in
         return
     if board:
         write_board(board)
-    write(f"made {made} shards in {display.seconds:.1f} s" if made else "nothing to make: everything was in the store")
+    undone = Counter(cell.status for cell in cells if cell.status != "ok")
+    if made:
+        write(f"made {made} shards in {display.seconds:.1f} s")
+    elif undone:
+        write(f"nothing was made: {', '.join(f'{n} {status}' for status, n in sorted(undone.items()))}")
+    else:
+        write("nothing to make: everything was in the store")
     write(f"leaderboard: {board_path}")
 
 

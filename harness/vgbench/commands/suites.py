@@ -38,7 +38,7 @@ def write_suite(console: Console, board: Leaderboard, suite: str, names: Sequenc
     ways = {m.way: escape((m.way if several else m.readout) or title).replace(" ", "\n") for m in means}
     gaining = _gaining(list({mean.way: mean for mean in means}.values()))
     table = Table(header_style="bold", title=escape(f"{suite}: mean over {means[0].n_datasets} data sets"))
-    table.add_column("source", overflow="fold")
+    table.add_column("source", overflow="fold", min_width=min(max(map(len, names)), 24))
     table.add_column("images", justify="right", no_wrap=True)
     for head in ways.values():
         table.add_column(f"{head}\n% ↑", justify="right", no_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from vgbench.commands.suites import folded, suite_notes, write_suite
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from vgbench.results import Column, Leaderboard, Row, RowValue
 
 PERCENT = " %"
+MOST_COLUMNS = 6  # beyond, a board is printed turned round
+READOUT = "readout"
 PIPED_WIDTH = 240  # columns when stdout is no terminal: a pipe cuts nothing off
 MOST_LINES = 3  # of cells that were not scored for one reason, before they share a line
 TIES = "rows that share a letter in a column are not shown to differ (Holm, 5 % a column)"
@@ -64,6 +67,9 @@ def _write_table(console: Console, board: Leaderboard) -> None:
         if has_images:
             table.add_column("images", justify="right", no_wrap=True)
         names = column_names(board.columns)
+        if len(board.columns) > max(MOST_COLUMNS, len(board.rows)):
+            _write_turned(console, board, names)
+            return
         cells = []
         for column in board.columns:
             arrow = "↑" if column.higher_is_better else "↓"
@@ -74,6 +80,24 @@ def _write_table(console: Console, board: Leaderboard) -> None:
             images = [_images(row)] if has_images else []
             table.add_row(escape(row_name(row, board.rows)), *images, *values)
         console.print(table)
+
+
+def _write_turned(console: Console, board: Leaderboard, names: Mapping[str, str]) -> None:
+    """Print a board of many columns with one line for each, and the sources side by side."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(header_style="bold")
+    table.add_column("task", overflow="fold")
+    for row in board.rows:
+        table.add_column(escape(row_name(row, board.rows)), no_wrap=True)
+    table.add_column("chance", justify="right", no_wrap=True)
+    for column in board.columns:
+        arrow = "↑" if column.higher_is_better else "↓"
+        title = f"{names[column.digest]}  {column.metric}{PERCENT if is_share(column) else ''} {arrow}"
+        values = [_aligned([row.values.get(column.digest)], column)[0] for row in board.rows]
+        table.add_row(escape(title), *values, "" if column.chance is None else shown(column.chance, column))
+    console.print(table)
 
 
 def is_share(column: Column) -> bool:
@@ -94,7 +118,8 @@ def notes(board: Leaderboard) -> list[str]:
         for c in board.columns
         if c.chance is not None
     ]
-    lines = [f"chance: {', '.join(chances)}"] if chances else []
+    is_turned = len(board.columns) > max(MOST_COLUMNS, len(board.rows))  # then each line has its own
+    lines = [f"chance: {', '.join(chances)}"] if chances and not is_turned else []
     values = [value for row in board.rows for value in row.values.values()]
     runs = sorted({value.runs for value in values if value.runs > 1})
     if runs:
@@ -132,11 +157,16 @@ def print_note(text: str, *, width: int) -> None:
 
 
 def column_names(columns: list[Column]) -> dict[str, str]:
-    """Name each column by its task and those options in which it differs from another column of that task."""
+    """Name each column by its task and those options in which it differs from another column of that task.
+
+    How a fixed encoder was read out is always said: without it a name does not tell what was measured.
+    """
     names = {}
     for column in columns:
         others = [other for other in columns if other.task == column.task and other is not column]
-        differing = [k for k, v in column.options.items() if any(other.options.get(k) != v for other in others)]
+        differing = [
+            k for k, v in column.options.items() if k == READOUT or any(other.options.get(k) != v for other in others)
+        ]
         options = ",".join(f"{key}={column.options[key]}" for key in differing)
         names[column.digest] = f"{column.task}:{options}" if options else column.task
     return names

@@ -145,7 +145,10 @@ def _csv(path: Path) -> pa.Table:
     data = gzip.decompress(path.read_bytes()) if path.name.lower().endswith(".gz") else path.read_bytes()
     names = next(csv.reader(data.partition(b"\n")[0].decode("utf-8-sig").splitlines()), [])
     options = reader.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False)
-    return reader.read_csv(pa.BufferReader(data), convert_options=options)
+    # A refusal may end the process while Arrow's own threads still read: then it aborts
+    return reader.read_csv(
+        pa.BufferReader(data), read_options=reader.ReadOptions(use_threads=False), convert_options=options
+    )
 
 
 def _positions(labels: Iterable[Any], class_ids: Sequence[str] | None, path: Path) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from vgbench import Backbone, CannotServe, Graph, Images, Option, Scores, UsageError, stages
 from vgbench.metrics.measures import MEASURES
+from vgbench_tasks.genbench.readout import encoded
 from vgbench_tasks.genbench.sets import BenchmarkSet
 
 
@@ -48,11 +49,11 @@ def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of
     return Scores(
         stages.measured(
             g,
-            stages.features(g, subject, encoder, crop=of.crop),
+            encoded(g, subject, encoder, of),
             classes,
             measures=measures,
             n=n,
-            reference=stages.features(g, of.split(g, chosen, "test").images, encoder, crop=of.crop),
+            reference=encoded(g, of.split(g, chosen, "test").images, encoder, of),
             text=text,
             fid_on=chosen["fid_on"],
         )

@@ -34,7 +34,7 @@ SCORER_OPTIONS: Mapping[str, Mapping[str, Any]] = {
 def options(*, encoder: str, images_per_class: int | None) -> tuple[Option, ...]:
     """Return the options that every data set's tasks have."""
     return (
-        Option("readout", "str", "cler", "how test images are told apart", choices=READOUTS),
+        Option("readout", "str", LINEAR_PROBE, "how test images are told apart", choices=READOUTS),
         Option("probe", "str", "logreg-text", "probe fitted on the features (readout=linear-probe)"),
         Option("encoder", "encoder", encoder, "the fixed encoder"),
         Option(
@@ -61,7 +61,8 @@ class _Chosen:
         """Resolve the probe; ``UsageError`` for one that is a readout of its own."""
         if options["probe"] in READOUTS:
             raise UsageError(f"probe {options['probe']} is a readout", hint=f"readout={options['probe']}")
-        probe = g.part("probe", options["probe"] if options["readout"] == LINEAR_PROBE else options["readout"])
+        named = g.part("probe", options["probe"])  # a name that is none is refused whatever the readout
+        probe = named if options["readout"] == LINEAR_PROBE else g.part("probe", options["readout"])
         val = options["val"] if "val" in stages.reads(probe) else "source"
         return cls(probe, {**options, "val": val})
 
@@ -105,8 +106,7 @@ def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any], *, o
         teaching, text = real, None  # without a text tower, probes that read class names are refused
 
         def features(images: Images | Node) -> Node:
-            is_labelled = isinstance(images, Images)
-            return stages.features(g, stages.pack(g, images, store_px=STORE_PX, labelled=is_labelled), subject)
+            return encoded(g, images, subject, of)
 
     else:
         teaching, encoder = subject, stages.encoder(g, chosen["encoder"])
@@ -114,7 +114,7 @@ def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any], *, o
         text = stages.text_features(g, encoder, classes, prompts) if "text" in stages.reads(probe) else None
 
         def features(images: Images | Node) -> Node:
-            return stages.features(g, images, encoder, crop=of.crop)
+            return encoded(g, images, encoder, of)
 
     return stages.probed(
         g,
@@ -129,6 +129,14 @@ def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any], *, o
         multi_label=of.is_multi_label,
         ranked=of.metric == "roc_auc",
     )
+
+
+def encoded(g: Graph, images: Images | Node, encoder: Part | stages.Encoder | Backbone, of: BenchmarkSet) -> Node:
+    """Return images' features. What is no network with weights of its own reads a training copy of them."""
+    is_network = isinstance(encoder, stages.Encoder) or (isinstance(encoder, Part) and encoder.values.get("weights"))
+    if is_network:
+        return stages.features(g, images, encoder, crop=of.crop)
+    return stages.features(g, stages.pack(g, images, store_px=STORE_PX, labelled=isinstance(images, Images)), encoder)
 
 
 def entry(of: BenchmarkSet) -> str:

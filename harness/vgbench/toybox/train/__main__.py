@@ -1,4 +1,4 @@
-"""``python -m vgbench.toybox.train clip [-o FOLDER] [--steps N]``: train one of Toybox's foundation models."""
+"""``python -m vgbench.toybox.train clip -o FOLDER``: train one of Toybox's foundation models."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ def main(arguments: list[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(prog="python -m vgbench.toybox.train", description=__doc__)
     models = parser.add_subparsers(dest="model", required=True)
-    clip = models.add_parser("clip", help="the Toybox CLIP, in open_clip's format")
-    clip.add_argument("-o", "--out", type=Path, default=Path(__file__).parents[1] / "clip", help="where to write it")
+    clip = models.add_parser("clip", help="the Toybox CLIP, in open_clip's format; some 25 minutes on one core")
+    clip.add_argument("-o", "--out", type=Path, required=True, help="where to write it")
     clip.add_argument("--start", type=Path, help="go on from the weights in this folder")
     for field in fields(Recipe):
         kind = float if isinstance(field.default, float) else int
-        clip.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default)
+        clip.add_argument(
+            f"--{field.name.replace('_', '-')}", type=kind, default=field.default, help=f"default {field.default}"
+        )
     args = parser.parse_args(arguments)
     recipe = Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
     sys.stdout.write(json.dumps(train(args.out, recipe, start=args.start), indent=1) + "\n")
