@@ -119,12 +119,11 @@ def _places(group: list[Cell], items_of: Callable[[Cell], Items | None]) -> dict
     for column in sorted({cell.column for cell in group if cell.column and _is_scored(cell)}):
         there = [cell for cell in group if cell.column == column]
         # options that a graph does not read make further cells of one score: it counts once
-        scored = list(
-            {(cell.nodes["score"], canonical_json(cell.seeds)): cell for cell in there if _is_scored(cell)}.values()
-        )
+        once = {(cell.nodes["score"], canonical_json(cell.seeds)): cell for cell in there if _is_scored(cell)}
+        scored = list(once.values())
         runs = training_runs(scored)
         items = items_by_run(runs, {cell.digest: items_of(cell) for cell in scored}) if len(runs) > 1 else None
-        places[column] = _Place(runs, len(there) - len(scored), items)
+        places[column] = _Place(runs, sum(not _is_scored(cell) for cell in there), items)
     return places
 
 

@@ -75,7 +75,8 @@ def make_cell(
             "metrics": [metric, *others] if status == "ok" else [],
             "counts": counts,
             "controls": [],
-            "nodes": {"image_set": sha256_hex(images[0])} if images else {},
+            "nodes": {"score": sha256_hex(f"{source}{task}{seeds}{source_options}{list(right)}")}
+            | ({"image_set": sha256_hex(images[0])} if images else {}),
             "content": None,
         }
     )  # fmt: skip

@@ -104,6 +104,14 @@ def test_cells_of_one_column_on_other_samples_are_refused() -> None:
         build([cell for cell, _ in made], lambda cell: items[cell.digest])
 
 
+def test_one_score_under_two_spellings_of_the_options_counts_once() -> None:
+    """An option that a graph does not read (a probe, where nothing is fitted) makes another cell of the same score."""
+    cell = make_cell("a", [1.0, 0.0, 1.0, 1.0])
+    again = cell.model_copy(update={"digest": "f" * 64})
+    (value,) = build([cell, again]).rows[0].values.values()
+    assert value.by_seed == [0.75] and value.ci is not None and value.missing == 0
+
+
 def test_training_runs_are_counted_by_the_axis_that_trains() -> None:
     def runs(*seeds: dict[str, int]) -> list[list[dict[str, int]]]:
         found = training_runs(make_cell("a", [1.0], seeds=seed) for seed in seeds)
