@@ -10,7 +10,7 @@ from vgbench.commands.output import write, write_columns, write_json
 
 if TYPE_CHECKING:
     from vgbench.commands import Context
-    from vgbench.planning import Plan
+    from vgbench.planning import Plan, PlannedCell
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
@@ -44,13 +44,32 @@ def _write(plan: Plan, usd_per_hour: float | None) -> None:
     if len(rows) > 1:
         write_columns(rows)
         write()
+    blocked: dict[tuple[str, str], list[PlannedCell]] = {}
     for cell in plan.cells:
-        options = ", ".join(f"{k}={v}" for k, v in cell.task.options.items())
-        reason = f": {cell.reason}" if cell.reason else ""
-        write(f"{cell.state:8}{cell.source.spec.name} × {cell.task.spec.name} ({options}){reason}")
+        name = f"{cell.source.spec.name} × {cell.task.spec.name}"
+        if cell.state == "blocked":
+            blocked.setdefault((name, cell.reason or ""), []).append(cell)
+        else:
+            write(f"{cell.state:8}{name}{_options(cell)}")
+    for (name, reason), cells in blocked.items():
+        what = _options(cells[0]) if len(cells) == 1 else f", {len(cells)} cells"
+        write(f"{'blocked':8}{name}{what}: {reason}")
+    if blocked:
+        write(f"\n{sum(map(len, blocked.values()))} of {len(plan.cells)} cells are blocked")
     totals = plan.totals(usd_per_hour=usd_per_hour)
     cost = "" if totals["usd"] is None else f", {totals['usd']:.2f} USD"
     write(
         f"\n{totals['make']} nodes to make ({totals['shards_to_make']} shards, {totals['images_to_make']} images): "
         f"about {totals['seconds']:.0f} s of one worker, {totals['bytes'] / 1e6:.1f} MB{cost}"
     )
+
+
+def _options(cell: PlannedCell) -> str:
+    """Return a task's options in brackets: the primary one, and those that are not at their default."""
+    spec = cell.task.spec
+    told = {
+        option.name: cell.task.options[option.name]
+        for option in spec.options
+        if option.name == spec.primary or cell.task.options[option.name] != option.cast(option.default)
+    }
+    return f" ({', '.join(f'{name}={value}' for name, value in told.items())})" if told else ""
