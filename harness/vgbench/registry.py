@@ -129,13 +129,11 @@ class Registry:
         self.weights: Catalogue[WeightsSpec] = Catalogue("set of weights", "vgbench list weights")
         self.parts: Catalogue[Part] = Catalogue("part", "vgbench list parts")
         points = metadata.entry_points(group=GROUP) if entry_points is None else entry_points
-        for point in sorted(points, key=lambda p: (_distribution(p), p.name)):
-            self.plugins.append(self._load(point))
+        for distribution, version, point in sorted(_owned(points), key=lambda found: (found[0], found[2].name)):
+            self.plugins.append(self._load(point, distribution, version))
 
-    def _load(self, point: metadata.EntryPoint) -> Plugin:
+    def _load(self, point: metadata.EntryPoint, distribution: str, version: str) -> Plugin:
         """Load one plugin and read its offers; whatever it raises is kept for ``plugins doctor``."""
-        distribution = _distribution(point)
-        version = point.dist.version if point.dist else ""
         start = time.perf_counter()
         module: Any = None
         try:
@@ -309,5 +307,10 @@ def option_of(spec: SourceSpec | TaskSpec, name: str) -> Option | None:
     return next((option for option in spec.options if option.name == name), None)
 
 
-def _distribution(point: metadata.EntryPoint) -> str:
-    return point.dist.name if point.dist else "unknown"
+def _owned(points: Iterable[metadata.EntryPoint]) -> Iterator[tuple[str, str, metadata.EntryPoint]]:
+    """Yield (distribution, its version, entry point); metadata is parsed at every reading, so it is read once."""
+    known: dict[int, tuple[str, str]] = {}
+    for point in list(points):
+        if id(point.dist) not in known:
+            known[id(point.dist)] = (point.dist.name, point.dist.version) if point.dist else ("unknown", "")
+        yield *known[id(point.dist)], point
