@@ -12,7 +12,7 @@ from tests.conftest import Answer
 from tests.encoders import made
 
 from vgbench import stages
-from vgbench.errors import NotObserved, UsageError
+from vgbench.errors import CannotServe, NotObserved, UsageError
 from vgbench.locate import Locator
 from vgbench.planning import Builder
 from vgbench.registry import Registry
@@ -93,13 +93,17 @@ def test_published_weights_that_nobody_observed_block(g: Builder, images: Images
         stages.features(g, images, g.part("encoder", "openai/vit-b-32"))
 
 
-def test_encoder_without_weights_embeds_no_text(g: Builder, images: Images) -> None:
-    with pytest.raises(UsageError, match="'pixels' has no text tower"):
-        stages.text_features(g, g.part("encoder", "pixels"), images.classes, Part("prompts", "p", "1"))
+def test_encoder_without_a_text_tower_embeds_no_text(g: Builder, images: Images, tmp_path: Path) -> None:
+    for encoder in (
+        g.part("encoder", "pixels"),
+        stages.encoder(g, f"timm:test_resnet@{made.timm_file(tmp_path / 'f')}"),
+    ):
+        with pytest.raises(CannotServe, match="has no text tower"):
+            stages.text_features(g, encoder, images.classes, Part("prompts", "p", "1"))
 
 
 def test_text_features_know_names_and_templates_only(g: Builder, images: Images, tmp_path: Path) -> None:
-    encoder = stages.encoder(g, f"timm:test_resnet@{made.timm_file(tmp_path / 'f.safetensors')}")
+    encoder = stages.encoder(g, f"transformers:{made.timm_file(tmp_path / 'f.safetensors')}")
     prompts = Part("prompts", "p", "1", values={"templates": ["a {}"]})
     entries = images.classes.classes
     other_ids = ClassList("others", "2", tuple(ClassEntry(f"id-{e.id}", e.name, "defined") for e in entries))

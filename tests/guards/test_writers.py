@@ -23,6 +23,7 @@ MODULES = {
 }
 # single calls elsewhere (module, the function it stands in, the call): why
 CALLS = {
+    ("vgbench/testing/forms.py", "form", "write_text"): "a corpus in the throw-away folder of a check",
     ("vgbench/images.py", "write_table", "pyarrow.parquet.write_table"): "how step bodies write Parquet",
     ("vgbench/executors/local.py", "_start", "mkdir"): "the folder of worker logs, which no result depends on",
     ("vgbench/executors/local.py", "_start", "open"): "a worker's log",

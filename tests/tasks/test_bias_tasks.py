@@ -196,7 +196,7 @@ FOCUS_NAMES = ["sample_id", "top1_correct", "category_index", "uncommon_time", "
             ["a", "1", "0", "0", "0"],
             "'prediction' or 'top1_correct' or 'correct'",
         ),
-        ("focus", ["sample_id", "prediction", "category"], ["a", "dog", "dog"], "nobody has observed"),
+        ("focus", ["sample_id", "prediction", "category"], ["a", "dog", "dog"], "has to be got by hand"),
         ("focus", ["sample_id", "prediction"], ["a", "1000"], "categories or ImageNet classes 0..999: 1000"),
         (
             "background-gap",
@@ -216,7 +216,7 @@ def test_what_cannot_be_read_is_refused(
     score: Any, tmp_path: Path, task: str, names: list[str], row: list[str], what: str
 ) -> None:
     code, out, err = score(task, write(tmp_path / "p.csv", names, [row]))
-    assert code == (3 if "observed" in what else 2) and what in err and "Traceback" not in err and out == ""
+    assert code == (3 if "by hand" in what else 2) and what in err and "Traceback" not in err and out == ""
 
 
 def test_labels_without_their_columns_are_refused_with_what_is_needed(score: Any, tmp_path: Path) -> None:

@@ -98,7 +98,10 @@ def test_validation_on_real_images_is_marked(vgbench: Callable[..., Answer], tmp
     tasks = (task + "real", task + "source")
     answer = vgbench("run", "--source", "toybox", "--tasks", *tasks, "--images-per-class", "8", "-o", "run")
     assert answer.code == 0, answer.err
-    assert "learns from real labels beside the source's images: toybox/genbench/stars:val=real" in answer.out
+    assert (
+        "learns from real labels beside the source's images: toybox/genbench/stars:readout=linear-probe,val=real"
+        in answer.out
+    )
     cells = [json.loads(path.read_text())["task"] for path in (tmp_path / "run" / "cells").glob("*/result.json")]
     assert {cell["options"]["val"]: cell["uses_real_labels"] for cell in cells} == {"real": True, "source": False}
 

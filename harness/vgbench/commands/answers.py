@@ -255,11 +255,29 @@ class Standing(Record):
     hint: str | None
 
 
+class SplitOf(Record):
+    """A split: its size, and the hash of its sample ids; null where nobody has declared or observed it."""
+
+    n: int | None
+    sample_ids: Digest | None
+
+
+class DatasetStanding(Standing):
+    """How a data set stands. What it declares is not told by ``verify``."""
+
+    hash_ok: bool
+    access: str | None = None
+    license: str | None = None
+    mirrors: list[str] | None = None
+    splits: dict[str, SplitOf] | None = None
+
+
 class DataAnswer(Record):
     """What ``data doctor|fetch|add|verify --json`` print."""
 
     schema_: Literal["vgbench.data/1"] = Field(alias="schema")
-    datasets: list[Standing]
+    datasets: list[DatasetStanding]
+    weights: list[Standing]
 
 
 class PreviewAnswer(Record):
