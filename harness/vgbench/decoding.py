@@ -117,8 +117,8 @@ def framed(pixels: NDArray[np.uint8], preprocessing: Preprocessing, *, crop: Cro
     """Resize and crop (H, W, 3) uint8 pixels to (3, P, P) uint8, as the preprocessing says.
 
     ``crop="squash"`` squashes whatever the preprocessing says. Sizes are rounded as torchvision's ``Resize`` and
-    ``CenterCrop`` do. Values differ from Pillow's resize by one level at most, two where a small image is enlarged;
-    by more where Pillow 13 resizes an image over twice as high as wide in the other order, down before across.
+    ``CenterCrop`` do. Values differ from Pillow's resize by one level at most, two where an image is enlarged or hardly
+    shrunk; by more where Pillow 13 resizes an image over twice as high as wide in the other order, down before across.
     """
     side = preprocessing.input_px
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None]

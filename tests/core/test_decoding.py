@@ -170,7 +170,7 @@ def test_without_simplejpeg_pillow_decodes(monkeypatch: pytest.MonkeyPatch) -> N
     interpolation=st.sampled_from(["bicubic", "bilinear"]),
     resize_px=st.sampled_from([None, 37]),
 )
-def test_frame_is_torchvisions_on_pillow_images_to_a_level(
+def test_frame_is_torchvisions_on_pillow_images_to_a_level_or_two(
     width: int, stretch: float, interpolation: str, resize_px: int | None
 ) -> None:
     from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
@@ -178,7 +178,9 @@ def test_frame_is_torchvisions_on_pillow_images_to_a_level(
     image = picture(width, max(37, int(width * stretch)))
     preprocessing = Preprocessing(32, (0, 0, 0), (1, 1, 1), interpolation=interpolation, resize_px=resize_px)  # type: ignore[arg-type]
     transform = Compose([Resize(resize_px or 32, InterpolationMode(interpolation)), CenterCrop(32)])
-    assert levels(decoding.framed(np.array(image), preprocessing), np.asarray(transform(image))) <= 1
+    is_much_smaller = min(image.size) >= 1.5 * (resize_px or 32)
+    allowed = 1 if is_much_smaller else 2
+    assert levels(decoding.framed(np.array(image), preprocessing), np.asarray(transform(image))) <= allowed
 
 
 @settings(max_examples=60, deadline=None)

@@ -256,8 +256,8 @@ def test_no_downstream_class_was_seen_in_pre_training(name: str) -> None:
 
 
 def test_other_splits_are_refused() -> None:
-    with pytest.raises(ValueError, match="train or test"):
-        downstream("stars", "val", 1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'web': train, val, test"):
+        downstream("stars", "web", 1)  # type: ignore[arg-type]
 
 
 def test_a_frame_covers_the_whole_image() -> None:
