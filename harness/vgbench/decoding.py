@@ -6,7 +6,7 @@ import io
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal, TypeAlias, cast
 
@@ -64,45 +64,63 @@ class Preprocessing:
         return (pixels.float() / 255 - mean) / std
 
 
-def decode(data: bytes) -> NDArray[np.uint8]:
+@dataclass(slots=True)
+class Scratch:
+    """Memory for the pixels of one image after the other: fresh memory for each costs a fifth of the decoding."""
+
+    memory: bytearray = field(default_factory=bytearray)
+
+    def of(self, n_bytes: int) -> bytearray:
+        """Return at least ``n_bytes``; what was written to it before is lost."""
+        if len(self.memory) < n_bytes:
+            self.memory = bytearray(n_bytes)
+        return self.memory
+
+
+def decode(data: bytes, scratch: Scratch | None = None) -> NDArray[np.uint8]:
     """Decode an encoded image to (H, W, 3) uint8 RGB, the bytes that ``images.decode`` gives; grey is repeated.
 
     simplejpeg decodes a plain JPEG, in about half the time; whatever needs more (a turn, CMYK, another format) or is
-    damaged is Pillow's. Raises what ``images.decode`` raises.
+    damaged is Pillow's. With a ``scratch`` the pixels may lie there, until the next image does. Raises what
+    ``images.decode`` raises.
     """
-    if simplejpeg is not None and _is_plain_jpeg(data):
+    n_bytes = _plain_jpeg_bytes(data) if simplejpeg is not None else 0
+    if n_bytes:
+        memory = None if scratch is None else scratch.of(n_bytes)
         try:
-            return cast(NDArray[np.uint8], simplejpeg.decode_jpeg(data, "RGB"))
+            return cast(NDArray[np.uint8], simplejpeg.decode_jpeg(data, "RGB", buffer=memory))
         except ValueError:  # damaged: Pillow says whether, and how, it can be read
             pass
     return np.array(images.decode(data).convert("RGB"))  # a copy that torch may take over
 
 
-def _is_plain_jpeg(data: bytes) -> bool:
-    """Say whether a JPEG's header asks for nothing but decoding: 8 bits, one or three channels, upright, one picture.
+def _plain_jpeg_bytes(data: bytes) -> int:
+    """Return the bytes of a JPEG's pixels in RGB if its header asks for nothing but decoding, 0 if not.
 
-    Reads the markers up to the first scan (ITU-T T.81, B.1.1); False for what is cut off before it.
+    That is: 8 bits, one or three channels, upright, one picture. Reads the markers up to the first scan (ITU-T T.81,
+    B.1.1); 0 for what is cut off before it.
     """
     if data[:2] != b"\xff\xd8":
-        return False
-    at, is_known = 2, False
+        return 0
+    at, n_bytes = 2, 0
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker in _ALONE or marker == 0xFF:  # fill bytes may precede a marker
             at += 1 if marker == 0xFF else 2
             continue
         if marker == _SCAN:
-            return is_known
+            return n_bytes
         size = int.from_bytes(data[at + 2 : at + 4])
         if marker == _APP1 and not _is_upright(data):
-            return False
+            return 0
         if marker == _APP2 and data[at + 4 : at + 8] == b"MPF\0":  # several pictures in one file
-            return False
+            return 0
         if marker in _FRAMES:
             bits, height, width = data[at + 4], *(int.from_bytes(data[i : i + 2]) for i in (at + 5, at + 7))
-            is_known = bits == 8 and data[at + 9] in (1, 3) and 0 < height * width <= images.MAX_PIXELS
+            is_known = bits == 8 and data[at + 9] in (1, 3) and height * width <= images.MAX_PIXELS
+            n_bytes = 3 * height * width if is_known else 0
         at += 2 + size
-    return False
+    return 0
 
 
 def _is_upright(data: bytes) -> bool:
@@ -190,9 +208,10 @@ def batches(
         if not taken:
             return None
         pixels = torch.empty((batch, 3, preprocessing.input_px, preprocessing.input_px), dtype=torch.uint8)
+        scratch = Scratch()
         for row, (image_id, data) in enumerate(taken):
             try:
-                pixels[row] = framed(decode(data), preprocessing, crop=crop)
+                pixels[row] = framed(decode(data, scratch), preprocessing, crop=crop)
             except Exception as error:  # whatever a decoder raises over damaged bytes
                 raise ValueError(f"image {image_id} does not decode: {error}") from error
         pixels[len(taken) :] = pixels[len(taken) - 1]

@@ -280,3 +280,10 @@ def test_no_more_is_read_than_is_soon_used() -> None:
     next(made)
     made.close()  # type: ignore[attr-defined]  # a generator
     assert len(read) <= 4 * 5
+
+
+def test_scratch_changes_no_pixel_whatever_lay_there_before() -> None:
+    scratch = decoding.Scratch()
+    for width, height in ((64, 48), (16, 90), (120, 8)):  # less memory, then more
+        data = jpeg(picture(width, height))
+        np.testing.assert_array_equal(decoding.decode(data, scratch), decoding.decode(data))

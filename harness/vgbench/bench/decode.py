@@ -12,16 +12,16 @@ from PIL import Image
 from vgbench import images
 from vgbench.bench.photos import jpegs
 from vgbench.bench.speed import ROUNDS, Measured, interleaved, load, versions
-from vgbench.decoding import Preprocessing, decode, framed
+from vgbench.decoding import Preprocessing, Scratch, decode, framed
 
 N_IMAGES = 60
 GOAL = 2.5  # times Pillow's speed (the issue's); 2.85 was measured on an idle core (performance.md §2)
 PREPROCESSING = Preprocessing(224, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
 
-def ours(data: bytes) -> NDArray[np.uint8]:
+def ours(data: bytes, scratch: Scratch) -> NDArray[np.uint8]:
     """Return (224, 224, 3) uint8 by the faster decoder and torch's resize."""
-    return framed(decode(data), PREPROCESSING).permute(1, 2, 0).numpy()
+    return framed(decode(data, scratch), PREPROCESSING).permute(1, 2, 0).numpy()
 
 
 def pillows(data: bytes) -> NDArray[np.uint8]:
@@ -34,14 +34,17 @@ def measure() -> list[Measured]:
     """Compare speeds, and what comes out: decoded bytes must be equal, resized values within a level."""
     torch.set_num_threads(1)
     encoded = jpegs(N_IMAGES)
-    began = load()
+    began, scratch = load(), Scratch()  # one for all images, as the pipeline has one for a batch
     medians = interleaved(
-        {"ours": lambda: [ours(data) for data in encoded], "pillows": lambda: [pillows(data) for data in encoded]}
+        {
+            "ours": lambda: [ours(data, scratch) for data in encoded],
+            "pillows": lambda: [pillows(data) for data in encoded],
+        }
     )
     breaks = []
     if any((decode(data) != np.asarray(images.decode(data))).any() for data in encoded):
         breaks.append("decoded bytes differ from Pillow's")
-    levels = max(int(np.abs(ours(data).astype(int) - pillows(data)).max()) for data in encoded)
+    levels = max(int(np.abs(ours(data, scratch).astype(int) - pillows(data)).max()) for data in encoded)
     if levels > 1:
         breaks.append(f"resized values differ from Pillow's by {levels} levels")
     return [
