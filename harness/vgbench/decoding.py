@@ -84,8 +84,7 @@ def decode(data: bytes, scratch: Scratch | None = None) -> NDArray[np.uint8]:
     damaged is Pillow's. With a ``scratch`` the pixels may lie there, until the next image does. Raises what
     ``images.decode`` raises.
     """
-    n_bytes = _plain_jpeg_bytes(data) if simplejpeg is not None else 0
-    if n_bytes:
+    if simplejpeg is not None and (n_bytes := _plain_jpeg_bytes(data)):
         memory = None if scratch is None else scratch.of(n_bytes)
         try:
             return cast(NDArray[np.uint8], simplejpeg.decode_jpeg(data, "RGB", buffer=memory))
@@ -139,13 +138,13 @@ def framed(pixels: NDArray[np.uint8], preprocessing: Preprocessing, *, crop: Cro
     shrunk; by more where Pillow 13 resizes an image over twice as high as wide in the other order, down before across.
     """
     side = preprocessing.input_px
+    squash = "squash" in (crop, preprocessing.crop)
+    if not squash:
+        pixels = _without_far_ends(pixels)
     image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    height, width = pixels.shape[:2]
-    if "squash" in (crop, preprocessing.crop):
+    if squash:
         return _resized(image, side, side, preprocessing.interpolation)[0]
-    pixels = _without_far_ends(pixels)
     height, width = pixels.shape[:2]
-    image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
     shorter = preprocessing.resize_px or side
     longer = int(shorter * max(height, width) / min(height, width))
     size = (shorter, longer) if height <= width else (longer, shorter)

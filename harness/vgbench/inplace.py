@@ -81,10 +81,10 @@ class InPlace:
         name = bordered[1] if bordered else location
         try:
             data = self._read(name)
+            if bordered:
+                data = without_border(data, int(bordered[2]))
         except (OSError, IndexError, KeyError, pa.ArrowException, zipfile.BadZipFile) as error:
             raise ValueError(f"{self._root / name}: cannot be read: {error}") from error
-        if bordered:
-            data = without_border(data, int(bordered[2]))
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
             raise ValueError(f"{self._root / name} changed after it was indexed; the same command indexes it again")
         return data

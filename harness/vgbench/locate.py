@@ -150,8 +150,9 @@ class Locator:
         Raises ``UsageError`` where one differs from what the data set declares, or what was observed here before.
         """
         entry = read_lock(self.home).datasets.get(spec.name, {})
-        _refuse_other_samples(spec, {**entry.get("sample_ids", {})}, observed)
-        self._lock(spec.name, {**entry, "sample_ids": {**entry.get("sample_ids", {}), **observed}})
+        known: Mapping[str, str] = entry.get("sample_ids", {})
+        _refuse_other_samples(spec, known, observed)
+        self._lock(spec.name, {**entry, "sample_ids": {**known, **observed}})
 
     def add(
         self, spec: DatasetSpec, value: str, *, sample_ids: Mapping[str, str] | None = None, replacing: bool = False

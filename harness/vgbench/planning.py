@@ -405,7 +405,14 @@ def _plan_cell(
     )
 
 
-_EXTRAS = {"torch": "torch", "optuna": "trex", "sklearnex": "trex-intel"}  # the extra that brings a library
+# The extra that brings a library.
+_EXTRAS = {
+    "torch": "torch",
+    "open_clip": "clip",
+    "transformers": "clip",
+    "optuna": "trex",
+    "sklearnex": "trex-intel",
+}
 
 
 def _refuse_missing_libraries(targets: Iterable[Node]) -> None:
@@ -413,7 +420,7 @@ def _refuse_missing_libraries(targets: Iterable[Node]) -> None:
     needed = {step.needs: step.id for target in targets for step in (node.step for node in target.walk())}
     for libraries, step in needed.items():
         missing = [name for name in libraries if importlib.util.find_spec(name) is None]
-        extras = [extra for name, extra in _EXTRAS.items() if name in missing]
+        extras = dict.fromkeys(extra for name, extra in _EXTRAS.items() if name in missing)
         if missing:
             raise CannotServe(
                 f"step {step} needs {', '.join(missing)}, not installed here",

@@ -10,10 +10,8 @@ from numpy.typing import DTypeLike, NDArray
 
 Floats = NDArray[np.float64]
 
-SMALLEST, LARGEST = (
-    1e-6,
-    1e6,
-)  # of rotated features in float32: squares of gradients and weights stay in range (assumed)
+# Of rotated features in float32: squares of gradients and weights stay in range (assumed).
+SMALLEST, LARGEST = 1e-6, 1e6
 
 
 @dataclass(frozen=True, slots=True, eq=False)

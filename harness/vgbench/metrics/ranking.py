@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vgbench.stats.correlation import ranks
 from vgbench.stats.proportions import LEVEL
 from vgbench.types import Columns, Interval, Scored, Value
 
@@ -46,21 +47,14 @@ def area(scores: NDArray[Any], positive: NDArray[np.bool_]) -> tuple[float, NDAr
     their mean are the mean of theirs. Midranks: Sun & Xu, IEEE Signal Processing Letters 21 (2014) 1389–1393.
     """
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
-    ranks, placement = midranks(scores), np.empty(len(scores))
-    placement[positive] = (ranks[positive] - midranks(scores[positive])) / n_negative
-    placement[~positive] = 1 - (ranks[~positive] - midranks(scores[~positive])) / n_positive
+    among_all, placement = ranks(scores), np.empty(len(scores))
+    placement[positive] = (among_all[positive] - ranks(scores[positive])) / n_negative
+    placement[~positive] = 1 - (among_all[~positive] - ranks(scores[~positive])) / n_positive
     value = float(placement[positive].mean())
     influence = placement - value
     for kind, n in ((positive, n_positive), (~positive, n_negative)):
         influence[kind] /= sqrt(n * max(n - 1, 1))
     return value, influence
-
-
-def midranks(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return ranks 1..N, equal values sharing the mean of theirs."""
-    _, position, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2)[position])
 
 
 def normal(value: float, variance: float) -> Interval | None:

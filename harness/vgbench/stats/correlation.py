@@ -29,7 +29,7 @@ class RankCorrelation:
     undefined: int
 
 
-def ranks(x: Floats) -> Floats:
+def ranks(x: NDArray[Any]) -> Floats:
     """Return the ranks 1..N of (N,) values, ties sharing their mean."""
     import numpy as np
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-from numpy.typing import NDArray
 
 from vgbench.images import write_table
 from vgbench.inplace import local
-from vgbench.steps.embed import FEATURES_FILE, ROWS_FILE
-from vgbench.steps.encode import opened
-from vgbench.steps.predict import torch_settings
+from vgbench.steps.embed import ROWS_FILE
+from vgbench.steps.encode import embedded_texts, write_features
 from vgbench.types import Made, Step
 
 
@@ -67,25 +63,8 @@ def read_captions(path: Path) -> list[tuple[str, str]]:
     return [(str(i), caption or "") for i, caption in zip(ids, table["caption"].to_pylist(), strict=True)]
 
 
-def _encode(step: Step, texts: Sequence[str], columns: dict[str, Iterable[Any]]) -> Made:
-    """Every batch has one shape, the last is filled up, since kernels round by batch shape."""
-    encoder, weights, batch = step.params["encoder"], step.params["weights"], step.params["batch"]
-    parts: list[NDArray[np.float32]] = []
-    with torch_settings(step.params["threads"], deterministic=step.device == "cpu"), torch.inference_mode():
-        tower: Callable[[list[str]], torch.Tensor] | None = getattr(opened(step), "texts", None)
-        if tower is None:
-            raise ValueError(f"encoder {encoder.name} has no text tower: it cannot encode texts")
-        for start in range(0, len(texts), batch):
-            asked = list(texts[start : start + batch])
-            filled = asked + asked[-1:] * (batch - len(asked))
-            parts.append(tower(filled)[: len(asked)].float().cpu().numpy())
-            step.progress(start + len(asked), len(texts))
-    features = np.concatenate(parts)
-    if not np.isfinite(features).all():
-        raise ValueError(f"encoder {encoder.name} gave a value that is not finite")
-    np.save(step.out / FEATURES_FILE, features)
+def _encode(step: Step, texts: Sequence[str], columns: Mapping[str, Iterable[Any]]) -> Made:
+    write_features(step, embedded_texts(step, texts), {})
     rows = {name: list(values) for name, values in columns.items()}
     write_table(step.out / ROWS_FILE, pa.table({**rows, "text": list(texts)}))
-    meta = {"encoder": encoder.key(), "weights": weights.identity, "dimensions": features.shape[1]}
-    (step.out / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
     return Made(len(texts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,7 +62,7 @@ def encode(step: Step) -> Made:
             threads=_decoders(step.device, threads),
         )
         features = embedded(network, ready, n=len(images), device=step.device, progress=step.progress)
-    _write(step, features, {"preprocessing": _described(network.preprocessing, crop)})
+    write_features(step, features, {"preprocessing": _described(network.preprocessing, crop)})
     rows = {"image_id": images.ids, "label": images.labels}
     if "labels" in images.table.column_names:  # a set whose images have several
         rows["labels"] = images.table["labels"]
@@ -80,24 +80,33 @@ def encode_text(step: Step) -> Made:
     Raises:
         ValueError: an encoder without a text tower; a template without exactly one ``{}``; a feature not finite.
     """
-    names, templates, batch = step.params["names"], step.params["templates"].values["templates"], step.params["batch"]
+    names, templates = step.params["names"], step.params["templates"].values["templates"]
     if wrong := [template for template in templates if template.count("{}") != 1]:
         raise ValueError(f"template {wrong[0]!r} must hold one {{}}, where the class's name goes")
     prompts = [template.replace("{}", name) for name in names for template in templates]
-    with torch_settings(step.params["threads"], deterministic=step.device == "cpu"), torch.inference_mode():
-        network = opened(step)
-        texts = getattr(network, "texts", None)
-        if texts is None:
-            raise ValueError(f"encoder {step.params['encoder'].name} has no text tower: it cannot embed class names")
-        parts = []
-        for start in range(0, len(prompts), batch):
-            asked = prompts[start : start + batch]
-            filled = asked + asked[-1:] * (batch - len(asked))
-            parts.append(texts(filled)[: len(asked)].double().cpu().numpy())
-            step.progress(start + len(asked), len(prompts))
-    each = _unit(np.concatenate(parts)).reshape(len(names), len(templates), -1)
-    _write(step, _unit(each.mean(axis=1)).astype(np.float32), {"templates": len(templates)})
+    each = _unit(embedded_texts(step, prompts).astype(np.float64)).reshape(len(names), len(templates), -1)
+    write_features(step, _unit(each.mean(axis=1)).astype(np.float32), {"templates": len(templates)})
     return Made(len(names))
+
+
+def embedded_texts(step: Step, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Show the step's network texts; return their features (N, D) float32, not normalised.
+
+    Every batch has one shape, the last is filled up, since kernels round by batch shape. Raises ``ValueError`` for a
+    network without a text tower.
+    """
+    batch = step.params["batch"]
+    parts: list[NDArray[np.float32]] = []
+    with torch_settings(step.params["threads"], deterministic=step.device == "cpu"), torch.inference_mode():
+        tower: Callable[[list[str]], Tensor] | None = getattr(opened(step), "texts", None)
+        if tower is None:
+            raise ValueError(f"encoder {step.params['encoder'].name} has no text tower: it cannot encode texts")
+        for start in range(0, len(texts), batch):
+            asked = list(texts[start : start + batch])
+            filled = asked + asked[-1:] * (batch - len(asked))
+            parts.append(tower(filled)[: len(asked)].float().cpu().numpy())
+            step.progress(start + len(asked), len(texts))
+    return np.concatenate(parts)
 
 
 def embedded(
@@ -147,7 +156,11 @@ def _described(preprocessing: Preprocessing, crop: str) -> dict[str, Any]:
     }
 
 
-def _write(step: Step, features: NDArray[np.float32], more: dict[str, Any]) -> None:
+def write_features(step: Step, features: NDArray[np.float32], more: Mapping[str, Any]) -> None:
+    """Write ``features.npy`` and ``meta.json``: encoder, weights, dimensions, and ``more``.
+
+    Raises ``ValueError`` for a feature that is not finite.
+    """
     part, weights = step.params["encoder"], step.params["weights"]
     if not np.isfinite(features).all():
         raise ValueError(f"encoder {part.name} gave a value that is not finite")

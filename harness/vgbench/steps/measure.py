@@ -6,7 +6,6 @@ Nothing is fitted. What each measure is, and the caveats: docs/quality.md.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
@@ -24,7 +23,7 @@ from vgbench.metrics.frechet import Moments, fid, kid
 from vgbench.stats.proportions import LEVEL
 from vgbench.steps.embed import FEATURES_FILE, ROWS_FILE
 from vgbench.steps.probe import PREDICTIONS_FILE
-from vgbench.steps.score import METRICS_FILE, PER_CLASS_FILE
+from vgbench.steps.score import PER_CLASS_FILE, write_metrics
 from vgbench.types import Artifact, Interval, Made, Step, Value
 
 ClassRow = tuple[str, int, float, str]
@@ -71,8 +70,7 @@ def measure(step: Step) -> Made:
     measure reads them. Params: ``measures``, names in order, the first the main metric; ``class_ids``; ``n``, of
     measures that need a number of images: n of each set (fid, kid, precision, recall, density, coverage), or n of each
     class (vendi). With fewer images, of the source or of the reference, the value is withheld: all of these depend
-    on the number. ``k``: the neighbour whose distance is a ball's
-    radius; ``fid_on``: "unit" or "raw" features.
+    on the number. ``k``: the neighbour whose distance is a ball's radius; ``fid_on``: "unit" or "raw" features.
 
     ``cosine`` is null where no CLIP score is asked for. No ``items.parquet``: images of two sources are not the same
     items, so nothing can be paired. ``per_class.parquet`` has a column ``metric``.
@@ -85,8 +83,7 @@ def measure(step: Step) -> Made:
         values.append(value)
         rows += found
         step.progress(number + 1, len(step.params["measures"]))
-    text = json.dumps({"metrics": [asdict(value) for value in values]}, indent=1, sort_keys=True, allow_nan=False)
-    (step.out / METRICS_FILE).write_text(text + "\n")
+    write_metrics(step.out, {"metrics": [asdict(value) for value in values]})
     order = np.argsort(np.asarray(images.ids), kind="stable")
     cosine = pa.nulls(len(images), pa.float64()) if run.cosine is None else pa.array(run.cosine[order])
     write_table(step.out / PREDICTIONS_FILE, pa.table({"sample_id": [images.ids[i] for i in order], "cosine": cosine}))

@@ -139,16 +139,19 @@ def _read(artifact: Artifact) -> tuple[Features, pa.Table]:
 
 def _labels(rows: pa.Table, step: Step) -> Labels:
     """Return labels (N,) int64; (N, C) bool where images have several: their ``labels``, or the one they have."""
-    label = rows["label"].to_numpy()
     is_multi = step.params.get("multi_label", False)
-    lists = rows["labels"].to_pylist() if is_multi and "labels" in rows.column_names else [[int(k)] for k in label]
-    if any(k < 0 for row in lists for k in row):
+    if is_multi and "labels" in rows.column_names:
+        lists = rows["labels"].combine_chunks()
+        label, image = lists.flatten().to_numpy(), lists.value_parent_indices().to_numpy()
+    else:
+        label = rows["label"].to_numpy()
+        image = np.arange(len(label))
+    if (label < 0).any():
         raise ValueError("the training features have no labels")
     if not is_multi:
         return np.asarray(label, dtype=np.int64)
-    several = np.zeros((len(lists), len(step.params["class_ids"])), dtype=np.bool_)
-    for i, row in enumerate(lists):
-        several[i, row] = True
+    several = np.zeros((rows.num_rows, len(step.params["class_ids"])), dtype=np.bool_)
+    several[image, label] = True
     return several
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def score(step: Step) -> Made:
         options["resamples"] = 0
         scores = [{v.metric: v.value for v in scorer(*aligned(columns_of(g), labels), options).metrics} for g in groups]
         metric = next((name for name in JUDGED if name in scores[0]), next(iter(scores[0])))
-        _write(step, {"metric": metric, "permutations": [values[metric] for values in scores]})
+        write_metrics(step.out, {"metric": metric, "permutations": [values[metric] for values in scores]})
         return Made(len(groups))
     if "random_init" in step.inputs:
         untrained = columns_of(read_table(step.inputs["random_init"].path / PREDICTIONS_FILE))
@@ -66,7 +67,7 @@ def score(step: Step) -> Made:
         scored, table, found["epochs"] = _best_epoch(table, scored_of, options)
     else:
         scored = scored_of(table, options)
-    _write(step, {"metrics": [asdict(value) for value in scored.metrics], **found})
+    write_metrics(step.out, {"metrics": [asdict(value) for value in scored.metrics], **found})
     write_table(step.out / PREDICTIONS_FILE, table.take(np.argsort(table["sample_id"].to_numpy(), kind="stable")))
     per_class = {
         "class_id": [row[0] for row in scored.per_class],
@@ -152,6 +153,7 @@ def aligned(predictions: Mapping[str, Any], labels: Mapping[str, Any]) -> tuple[
     return found, truth
 
 
-def _write(step: Step, metrics: Mapping[str, Any]) -> None:
+def write_metrics(out: Path, metrics: Mapping[str, Any]) -> None:
+    """Write ``metrics.json``: under ``metrics`` the values, the main metric first; or a control's permutations."""
     text = json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    (step.out / METRICS_FILE).write_text(text)
+    (out / METRICS_FILE).write_text(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import numpy as np
@@ -13,7 +12,7 @@ from vgbench.metrics.alignment import Found, nearest_captions
 from vgbench.steps.embed import FEATURES_FILE, ROWS_FILE
 from vgbench.steps.measure import write_per_class
 from vgbench.steps.probe import PREDICTIONS_FILE
-from vgbench.steps.score import METRICS_FILE
+from vgbench.steps.score import write_metrics
 from vgbench.types import Made, Step, Value
 
 
@@ -46,8 +45,7 @@ def mts(step: Step) -> Made:
         value = Value("mts", None, n, reason=f"{len(poor)} classes hit fewer than {top} images: {', '.join(poor[:3])}")
     else:
         value = Value("mts", float(np.mean([one.mean for one in found.values()])), n)
-    metrics = json.dumps({"metrics": [asdict(value)]}, indent=1, sort_keys=True, allow_nan=False)
-    (step.out / METRICS_FILE).write_text(metrics + "\n")
+    write_metrics(step.out, {"metrics": [asdict(value)]})
     rows = [
         (image_id, class_id, similarity)
         for class_id, one in found.items()

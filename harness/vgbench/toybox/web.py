@@ -1,4 +1,4 @@
-"""Toybox's captioned "web": what its foundation models are trained on and what retrieval searches.
+"""Toybox's captioned "web": what its foundation models are trained on.
 
 Image i is a function of i alone. Common things are on it more often than rare ones, as on the real one: a kind of the
 pre-training world three times as often as one of a fine-grained downstream set. Captions name some of the factors.

@@ -34,8 +34,6 @@ MEAN, STD = (0.45, 0.45, 0.45), (0.25, 0.25, 0.25)  # those of the recipe `toybo
 HELD_OUT, N_HELD_OUT = 10_000_000, 4_000  # pages of the web that no run trains on
 NONE = -100  # a factor that an image does not show
 SHIFT_PX = 4
-
-
 # Of the loss of each factor: what is learnt late counts double, what is learnt in the first minute counts half (ours).
 FACTOR_WEIGHTS = {name: 2.0 if name in ("kind", "colour", "texture") else 0.5 for name in words.FACTORS}
 
@@ -215,7 +213,7 @@ def train(out: Path, recipe: Recipe, *, start: Path | None = None, log_every: in
                 (step + 1) / warmup if step < warmup else 0.5 * (1 + math.cos(math.pi * done))
             )
         rows = order[step * recipe.batch : (step + 1) * recipe.batch]
-        loss, parts = _loss(model, corpus, rows, single, recipe, rng, tok.eos_token_id)
+        loss, parts = _loss(model, corpus, rows, single, rng, tok.eos_token_id)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -241,7 +239,6 @@ def _loss(
     corpus: Corpus,
     rows: NDArray[np.int64],
     single: Mapping[str, Tensor],
-    recipe: Recipe,
     rng: np.random.Generator,
     end: int,
 ) -> tuple[Tensor, dict[str, float]]:
