@@ -141,7 +141,7 @@ def framed(pixels: NDArray[np.uint8], preprocessing: Preprocessing, *, crop: Cro
     squash = "squash" in (crop, preprocessing.crop)
     if not squash:
         pixels = _without_far_ends(pixels)
-    image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    image = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)  # this order: torch sees channels last, and is faster
     if squash:
         return _resized(image, side, side, preprocessing.interpolation)[0]
     height, width = pixels.shape[:2]
