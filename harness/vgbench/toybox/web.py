@@ -16,7 +16,7 @@ from vgbench.toybox import digits, families, kinds, palette, scene, silhouettes,
 from vgbench.toybox.random import uniform
 from vgbench.toybox.random import words as random_words
 from vgbench.toybox.scene import Factors
-from vgbench.toybox.world import deviates, pick, sample, seeds, world
+from vgbench.toybox.world import UNBIASED, Dials, deviates, pick, sample, seeds, world
 
 WORLD = "full"
 SPLIT = "web"  # no test is drawn from it
@@ -73,12 +73,14 @@ def digit_pixels(digit: int, given: NDArray[np.uint64], *, size_px: int) -> NDAr
     return np.asarray(np.repeat(found[..., None], 3, axis=3))
 
 
-def pages(n: int, *, first: int = 0) -> Pages:
-    """Return images ``first`` to ``first + n - 1`` of the web."""
+def pages(n: int, *, first: int = 0, dials: Dials = UNBIASED) -> Pages:
+    """Return images ``first`` to ``first + n - 1`` of the web; with other dials, of one whose images are biased."""
     given = seeds(WORLD, SPLIT, n, first=first)
     share = deviates(given)
     kind = _weighted(KIND_WEIGHTS, share[:, 16])
-    factors = sample(world(WORLD), given, kind).but(texture=_weighted(TEXTURE_WEIGHTS, share[:, 17]))
+    factors = sample(world(WORLD), given, kind, dials)
+    is_typical = share[:, 6] < dials.texture_bias
+    factors = factors.but(texture=np.where(is_typical, factors.texture, _weighted(TEXTURE_WEIGHTS, share[:, 17])))
     is_pattern = share[:, 18] < PATTERNS
     is_digit = (share[:, 18] >= PATTERNS) & (share[:, 18] < PATTERNS + DIGITS)
     factors = factors.but(kind=np.where(is_pattern, kinds.FRAME, kind))
