@@ -22,6 +22,7 @@ from vgbench.types import Artifact
 SHARD_FILE = "images.parquet"
 INDEX_FILE = "index.parquet"
 LABELS_FILE = "labels.parquet"
+_JPEG = b"\xff\xd8"  # what a JPEG begins with
 ROW_GROUP = 256  # images a row group: random reads touch few bytes (performance.md §2)
 
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])  # what Hugging Face `datasets` opens as an image
@@ -75,6 +76,16 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     """Encode (H, W) grey or (H, W, 3) sRGB uint8 pixels as PNG, the same bytes each time."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=6)
+    return buffer.getvalue()
+
+
+JPEG_QUALITY = 95  # of generated images (design §2); chroma is not subsampled
+
+
+def encode_jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    """Encode (H, W, 3) sRGB uint8 pixels as JPEG of quality 95."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()
 
 
@@ -161,7 +172,8 @@ def write_shard(folder: Path, rows: Sequence[ImageRow]) -> None:
     """Write ``images.parquet`` into ``folder``; the image column is not compressed (it already is)."""
     columns: dict[str, list[Any]] = {name: [] for name in SHARD_SCHEMA.names}
     for row in rows:
-        columns["image"].append({"bytes": row.data, "path": f"{row.image_id}.png"})
+        suffix = "jpg" if row.data[:2] == _JPEG else "png"
+        columns["image"].append({"bytes": row.data, "path": f"{row.image_id}.{suffix}"})
         columns["index"].append(row.index)
         columns["image_id"].append(row.image_id)
         columns["class_id"].append(row.class_id)

@@ -175,7 +175,8 @@ def has_text(encoder: Part | Encoder) -> bool:
     return is_network and bool(part.values.get("text", True))
 
 
-def _with_text(g: Graph, encoder: Part | Encoder) -> Encoder:
+def encoder_with_text(g: Graph, encoder: Part | Encoder) -> Encoder:
+    """Return the network of an encoder that has a text tower; ``CannotServe`` for one that has none."""
     if not has_text(encoder):
         name = encoder.part.name if isinstance(encoder, Encoder) else encoder.name
         raise CannotServe(f"encoder {name!r} has no text tower", hint="for example: toybox-clip")
@@ -213,7 +214,7 @@ def text_features(g: Graph, encoder: Part | Encoder, classes: ClassList, prompts
 
     ``CannotServe`` for an encoder without a text tower.
     """
-    network = _with_text(g, encoder)
+    network = encoder_with_text(g, encoder)
     params = {
         "encoder": network.part,
         "weights": network.weights,
@@ -457,7 +458,7 @@ def mean_text_similarity(
 
     k captions for each prompt, the ``top`` images of each class: 500 and 10 in GenBench (protocols.md §1.7).
     """
-    network = _with_text(g, encoder)
+    network = encoder_with_text(g, encoder)
     given = {"encoder": network.part, "weights": network.weights, "batch": 64, "threads": 1}
     names = [entry.name for entry in classes.classes]
 

@@ -270,7 +270,7 @@ def test_names_and_templates_of_imagenet_are_those_of_open_clip(
 ) -> None:
     theirs = runpy.run_path(str(installed("open_clip", "zero_shot_metadata.py")))
     assert names(read("imagenet-1k")) == list(theirs["IMAGENET_CLASSNAMES"])
-    assert templates(registry, "imagenet80") == [fill("{}") for fill in theirs["OPENAI_IMAGENET_TEMPLATES"]]
+    assert templates(registry, "clip-templates") == [fill("{}") for fill in theirs["OPENAI_IMAGENET_TEMPLATES"]]
 
 
 # ── prompt templates ─────────────────────────────────────────────────────────────────────────────────
@@ -279,7 +279,12 @@ def test_names_and_templates_of_imagenet_are_those_of_open_clip(
 def test_genbench_has_as_many_templates_as_its_table_says(registry: Registry) -> None:
     found = {name: len(templates(registry, f"genbench/{name}")) for name in GENBENCH}
     assert found == {name: n for name, (_, n) in GENBENCH.items()}
-    assert set(json_of("prompts")) == {f"genbench/{name}" for name in GENBENCH} | {"simple", "photo", "imagenet80"}
+    assert set(json_of("prompts")) == {f"genbench/{name}" for name in GENBENCH} | {
+        "name",
+        "simple",
+        "photo",
+        "clip-templates",
+    }
 
 
 @pytest.mark.parametrize("name", json_of("prompts"))
@@ -293,6 +298,6 @@ def test_genbench_rewrote_what_clip_says_of_signs_digits_and_voc(registry: Regis
     assert all(text.endswith("photo of a {}, a traffic sign.") for text in templates(registry, "genbench/gtsrb"))
     assert templates(registry, "genbench/mnist")[0] == "A {} image."
     assert not any(text.endswith(".") for text in templates(registry, "genbench/voc-2007-classification"))
-    assert templates(registry, "genbench/kitti-distance") == templates(registry, "simple") == ["{}"]
-    assert templates(registry, "genbench/imagenet-1k") == templates(registry, "imagenet80")
+    assert templates(registry, "genbench/kitti-distance") == templates(registry, "name") == ["{}"]
+    assert templates(registry, "genbench/imagenet-1k") == templates(registry, "clip-templates")
     assert templates(registry, "genbench/cifar-10") == templates(registry, "genbench/cifar-100")

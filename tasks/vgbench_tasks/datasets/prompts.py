@@ -2,7 +2,7 @@
 
 ``genbench/SET`` are the templates of GenBench's released code for that data set (Luodian/GenBench ab705b9,
 ``vision_benchmark/datasets/prompts.py``): CLIP's own, but for GTSRB, MNIST and VOC, which GenBench rewrote.
-``imagenet80`` is CLIP's ensemble of 80 (open_clip 3.3.0, OPENAI_IMAGENET_TEMPLATES).
+``clip-templates`` is CLIP's ensemble of 80 (open_clip 3.3.0, OPENAI_IMAGENET_TEMPLATES).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pathlib import Path
 from vgbench import Part, hookimpl
 
 SUMMARIES = {
-    "simple": "the class name alone",
+    "name": "the class name alone",
+    "simple": "A photo of a {}.",
     "photo": "a photo of a {}.",
-    "imagenet80": "CLIP's ensemble for ImageNet",
+    "clip-templates": "CLIP's ensemble for ImageNet",
 }
 
 

@@ -129,7 +129,9 @@ def text_encoder(clip: Path, tok: Any) -> CLIPTextModel:
             renamed[f"{ours}.mlp.fc1.{kind}"] = weights[f"{theirs}.mlp.c_fc.{kind}"]
             renamed[f"{ours}.mlp.fc2.{kind}"] = weights[f"{theirs}.mlp.c_proj.{kind}"]
     model.load_state_dict(renamed)
-    return model.eval().requires_grad_(False)
+    model.requires_grad_(False)
+    model.eval()  # type: ignore[no-untyped-call]  # theirs
+    return model
 
 
 @dataclass(slots=True, eq=False)
@@ -160,7 +162,8 @@ class Corpus:
                 )
                 pixels = torch.from_numpy(part.pixels(size_px=64)).permute(0, 3, 1, 2)
                 parts += [
-                    (vae.encode(scaled(some)).latents * vae.config.scaling_factor).half() for some in pixels.split(250)
+                    (vae.encode(scaled(some)).latents * vae.config.scaling_factor).half()
+                    for some in torch.split(pixels, 250)
                 ]
         latents = torch.cat(parts).contiguous()
         folder.mkdir(parents=True, exist_ok=True)
@@ -205,7 +208,9 @@ def train(
     noise_of = scheduler()
     signal = noise_of.alphas_cumprod
     snr = signal / (1 - signal)
-    weight = (snr.clamp(max=MIN_SNR) / (snr + 1)).clamp(min=0.05)  # of v; the last step, without signal, counts a little
+    weight = (snr.clamp(max=MIN_SNR) / (snr + 1)).clamp(
+        min=0.05
+    )  # of v; the last step, without signal, counts a little
     weight = weight / weight.mean()
     generator = torch.Generator()
     losses: list[float] = []

@@ -85,22 +85,22 @@ def train(out: Path, recipe: Recipe) -> dict[str, float]:
     steps = recipe.epochs * (recipe.n_images // recipe.batch)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.lr, total_steps=steps)
     rng = np.random.default_rng(recipe.seed)
-    for _ in range(recipe.epochs):
+    for epoch in range(recipe.epochs):
         order = torch.from_numpy(rng.permutation(recipe.n_images))
         for at in range(0, recipe.n_images - recipe.batch + 1, recipe.batch):
             rows = order[at : at + recipe.batch]
             logits = judge((pixels[rows].float() / 255).contiguous(memory_format=torch.channels_last))
             losses = [
-                functional.cross_entropy(logits[name], truth[name][rows]) / math.log(ANSWERS[name])
-                for name in FACTORS
+                functional.cross_entropy(logits[name], truth[name][rows]) / math.log(ANSWERS[name]) for name in FACTORS
             ]
             optimiser.zero_grad(set_to_none=True)
             torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             rate.step()
+        print(f"epoch {epoch + 1}: loss {losses[0].item():.3f} of the kind", flush=True)  # noqa: T201
     figures = accuracies(judge, *renders(4_000, HELD_OUT_SPLIT))
     out.mkdir(parents=True, exist_ok=True)
-    save_file(judge.state_dict(), out / WEIGHTS_FILE)
+    save_file({name: value.contiguous() for name, value in judge.state_dict().items()}, out / WEIGHTS_FILE)
     (out / "judge.json").write_text(json.dumps({"recipe": asdict(recipe), "held_out": figures}, indent=1) + "\n")
     return figures
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -105,7 +104,7 @@ class Run:
                 tensors[f"optimiser.{key}.{name}"] = value
         unfinished = self.folder / f".{STATE_FILE}"
         save_file({k: v.detach().contiguous() for k, v in tensors.items()}, unfinished, {"step": str(self.step)})
-        os.replace(unfinished, self.folder / STATE_FILE)
+        unfinished.replace(self.folder / STATE_FILE)
         record = {"step": self.step, "seconds": round(seconds), "pieces": self.pieces, "log": self.log}
         (self.folder / LOG_FILE).write_text(json.dumps(record, indent=1) + "\n")
 

