@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,16 +46,24 @@ CORE = "vgbench"
 class Builder:
     """The graph builder handed to plugins: resolves names, fills in seeds, remembers whose worker runs what.
 
-    A *column* builder makes the task's graph with everything that belongs to the row replaced by a placeholder.
+    A *column* builder makes the task's graph with everything that belongs to the row replaced by a placeholder; one
+    that is *supposing* puts a placeholder for what nobody has observed here, so that its graph can be estimated.
     """
 
     def __init__(
-        self, registry: Registry, locator: Locator, seeds: Mapping[Axis, int], *, column: bool = False
+        self,
+        registry: Registry,
+        locator: Locator,
+        seeds: Mapping[Axis, int],
+        *,
+        column: bool = False,
+        supposing: bool = False,
     ) -> None:
         self._registry = registry
         self._locator = locator
         self._seeds = dict(seeds)
         self._column = column
+        self._supposing = supposing
         self._owner = "scoring"
         self._distribution = CORE
 
@@ -135,7 +143,7 @@ class Builder:
         if split not in spec.splits:
             raise UsageError(f"data set {name!r} has no split {split!r}", hint=f"splits: {', '.join(spec.splits)}")
         sample_ids = self._locator.sample_ids(spec, split)
-        if sample_ids is None:
+        if sample_ids is None and not self._supposing:
             self._locator.dataset(spec)  # where it is not here at all, that is the reason
             raise NotObserved(
                 f"data set {name!r}: nobody has observed the sample ids of split {split!r}",
@@ -145,17 +153,26 @@ class Builder:
         params = spec.params(split, sample_ids=sample_ids, classes=classes)
         read_images, read_labels = spec.read_images, spec.read_labels
         if not self._column:  # a column holds data sets by name, split and sample ids, whatever file they came in
-            params["place"] = self._locator.dataset(spec)
+            params["place"] = self._supposed(name, lambda: self._locator.dataset(spec))
             read_images, read_labels = self._locator.readers(spec)
         # Readers of real data are not the source's code: they never run in its worker.
         with self.running("scoring", offer.distribution):
             return Dataset(self.node(read_images, params=params), self.node(read_labels, params=params))
 
     def weights(self, name: str) -> Place:
-        return self._locator.weights(self._registry.weights.get(name).spec)
+        spec = self._registry.weights.get(name).spec
+        return self._supposed(name, lambda: self._locator.weights(spec))
 
     def path(self, value: str) -> Place:
-        return self._locator.path(value)
+        return self._supposed(value, lambda: self._locator.path(value))
+
+    def _supposed(self, name: str, found: Callable[[], Place]) -> Place:
+        try:
+            return found()
+        except NotObserved:
+            if not self._supposing:
+                raise
+            return Place(f"supposed:{name}", "")
 
     def part(self, kind: str, name: str) -> Part:
         return self._registry.part(kind, name)
@@ -191,6 +208,7 @@ class PlannedCell:
     n_classes: int | None = None
     images_per_class: int | None = None
     uses_real_labels: bool = False
+    supposed: tuple[Node, ...] = ()  # of a blocked cell: its targets, if what nobody has observed were here
 
     @property
     def row_options(self) -> dict[str, Any]:
@@ -236,11 +254,15 @@ class PlannedNode:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Cells, the nodes they need, producers before consumers, and the tasks of each suite that was asked for."""
+    """Cells, the nodes they need, producers before consumers, and the tasks of each suite that was asked for.
+
+    ``supposed``: the nodes that blocked cells would need besides, if what nobody has observed here were here.
+    """
 
     cells: tuple[PlannedCell, ...]
     nodes: Mapping[str, PlannedNode]
     suites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    supposed: Mapping[str, PlannedNode] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -248,22 +270,11 @@ class Plan:
 
     def totals(self, *, usd_per_hour: float | None = None) -> dict[str, Any]:
         """Count nodes, shards and images to make, and estimate seconds, bytes and USD."""
-        states = [n.state for n in self.nodes.values()]
-        cost = estimate.total((n.estimate for n in self.nodes.values()), usd_per_hour=usd_per_hour)
         return {
             "cells": len(self.cells),
             "cells_have": sum(cell.state == "have" for cell in self.cells),
             "cells_blocked": sum(cell.state == "blocked" for cell in self.cells),
-            "nodes": len(states),
-            "have": states.count("have"),
-            "make": states.count("make"),
-            "shards_to_make": sum(len(n.missing) for n in self.nodes.values()),
-            "images_to_make": sum(
-                len(n.missing) * (n.node.shard_size or 0) for n in self.nodes.values() if n.node.shard_size
-            ),
-            "seconds": round(cost.seconds, 1),
-            "bytes": cost.bytes,
-            "usd": cost.usd,
+            **_totals(self.nodes.values(), usd_per_hour),
         }
 
     def to_json(self, *, usd_per_hour: float | None = None) -> dict[str, Any]:
@@ -302,7 +313,36 @@ class Plan:
             ],
             "suites": {name: list(tasks) for name, tasks in self.suites.items()},
             "totals": self.totals(usd_per_hour=usd_per_hour),
+            "if_unblocked": _totals(self.supposed.values(), usd_per_hour),
+            "rates": self.rates,
         }
+
+    @property
+    def rates(self) -> dict[str, str]:
+        """Where the rates come from that were not measured on the reference machine, by step and rate."""
+        steps = (planned.node.step for planned in (*self.nodes.values(), *self.supposed.values()) if planned.missing)
+        return {
+            f"{step.id}, {step.rate.items_per_second:.3g} images/s": step.rate.source
+            for step in steps
+            if step.rate is not None and step.rate.source
+        }
+
+
+def _totals(nodes: Iterable[PlannedNode], usd_per_hour: float | None) -> dict[str, Any]:
+    nodes = list(nodes)
+    states = [n.state for n in nodes]
+    cost = estimate.total((n.estimate for n in nodes), usd_per_hour=usd_per_hour)
+    return {
+        "nodes": len(states),
+        "have": states.count("have"),
+        "make": states.count("make"),
+        "shards_to_make": sum(len(n.missing) for n in nodes),
+        "images_to_make": sum(len(n.missing) * (n.node.shard_size or 0) for n in nodes if n.node.shard_size),
+        "seconds": round(cost.seconds, 1),
+        "gpu_seconds": round(sum(n.estimate.seconds for n in nodes if n.node.step.gpu), 1),
+        "bytes": cost.bytes,
+        "usd": cost.usd,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,10 +368,13 @@ def make_plan(asked: Asked, registry: Registry, store: Store, locator: Locator) 
             cells.setdefault(cell.digest, cell)  # seeds that no node draws from make no further cell
     targets = [target for cell in cells.values() if cell.state == "make" for target in cell.targets]
     suites = [Wanted.of(text).name for text in asked.tasks if registry.is_suite(Wanted.of(text).name)]
+    nodes = _walk(targets, store)
+    supposed = _walk([target for cell in cells.values() for target in cell.supposed], store)
     return Plan(
         tuple(cells.values()),
-        _walk(targets, store),
+        nodes,
         {name: tuple(dict.fromkeys(chosen.spec.name for chosen in registry.task(name))) for name in suites},
+        {digest: planned for digest, planned in supposed.items() if digest not in nodes},
     )
 
 
@@ -386,7 +429,8 @@ def _plan_cell(
     except (CannotServe, NotObserved) as blocked:
         reason = blocked.what + (f"; {blocked.hint}" if blocked.hint else "")
         digest = sha256_hex(canonical_json({**identity, "blocked": reason}))
-        return PlannedCell(digest, source, task, seeds, "blocked", reason=reason)
+        supposed = _supposed(source, task, seeds, registry, locator) if isinstance(blocked, NotObserved) else ()
+        return PlannedCell(digest, source, task, seeds, "blocked", reason=reason, supposed=supposed)
     ancestors = {node for target in targets.values() for node in target.walk()}
     drawn = {node.step.seed for node in ancestors}
     return PlannedCell(
@@ -405,9 +449,30 @@ def _plan_cell(
     )
 
 
+def _supposed(
+    source: Chosen[SourceSpec],
+    task: Chosen[TaskSpec],
+    seeds: Mapping[Axis, int],
+    registry: Registry,
+    locator: Locator,
+) -> tuple[Node, ...]:
+    """Return a blocked cell's targets with placeholders for what nobody has observed; none where more is amiss."""
+    g = Builder(registry, locator, seeds, supposing=True)
+    try:
+        with g.running("scoring", task.distribution):
+            request = task.spec.request(g, task.options)
+            subject = g.backbone_of(source) if source.spec.backbone_graph else g.images_of(source, request)
+            scores = task.spec.graph(g, subject, task.options)
+    except VgbenchError:
+        return ()
+    return (scores.score, *scores.controls.values())
+
+
 # The extra that brings a library.
 _EXTRAS = {
     "torch": "torch",
+    "diffusers": "diffusion",
+    "sentencepiece": "diffusion",
     "open_clip": "clip",
     "transformers": "clip",
     "optuna": "trex",

@@ -91,10 +91,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What one item costs on the reference machine (one core, or one GPU for steps that want one): for estimates."""
+    """What one item costs on the reference machine (one core, or one GPU for steps that want one): for estimates.
+
+    ``source``: where a rate comes from that was not measured there; a plan says it.
+    """
 
     items_per_second: float
     bytes_per_item: float = 0.0
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

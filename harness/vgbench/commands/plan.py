@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vgbench.commands.asking import add_arguments, plan_of
@@ -56,12 +57,28 @@ def _write(plan: Plan, usd_per_hour: float | None) -> None:
         write(f"{'blocked':8}{name}{what}: {reason}")
     if blocked:
         write(f"\n{sum(map(len, blocked.values()))} of {len(plan.cells)} cells are blocked")
-    totals = plan.totals(usd_per_hour=usd_per_hour)
-    cost = "" if totals["usd"] is None else f", {totals['usd']:.2f} USD"
-    write(
-        f"\n{totals['make']} nodes to make ({totals['shards_to_make']} shards, {totals['images_to_make']} images): "
-        f"about {totals['seconds']:.0f} s of one worker, {totals['bytes'] / 1e6:.1f} MB{cost}"
+    write()
+    document = plan.to_json(usd_per_hour=usd_per_hour)
+    for rate, source in document["rates"].items():
+        write(f"rate of {rate}: {source}")
+    if document["if_unblocked"]["nodes"]:
+        write(f"if what is missing were here, blocked cells would take {_cost(document['if_unblocked'])}")
+    write(_cost(document["totals"]))
+
+
+def _cost(totals: Mapping[str, Any]) -> str:
+    cost = "" if totals["usd"] is None else f", {totals['usd']:,.2f} USD"
+    of_gpu = f" ({_time(totals['gpu_seconds'])} of it steps that want a GPU)" if totals["gpu_seconds"] else ""
+    size = totals["bytes"]
+    on_disk = f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+    return (
+        f"{totals['make']:,} nodes to make ({totals['shards_to_make']:,} shards, {totals['images_to_make']:,} images): "
+        f"about {_time(totals['seconds'])} of one worker{of_gpu}, {on_disk}{cost}"
     )
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 7200 else f"{seconds / 3600:,.0f} h"
 
 
 def _options(cell: PlannedCell) -> str:

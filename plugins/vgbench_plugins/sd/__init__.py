@@ -30,7 +30,7 @@ LDM = "Rombach et al., High-resolution image synthesis with latent diffusion mod
 # 1.604 s an image of 82.8 TFLOP (fal.ai's comparison, in performance.md §3). Others by their share of the work.
 PUBLISHED_TFLOP_PER_SECOND = 82.8 / 1.604
 PUBLISHED = "published: 51.6 TFLOP/s on one A100-80G, diffusers, batch 1 (fal.ai)"
-BYTES = {"jpeg": 0.85, "png": 2.1}  # of a pixel; measured on synthetic photographs of 512 px (performance.md §2)
+BYTES = {"jpeg": 0.58, "png": 1.63}  # of a pixel; measured on the photographs of `vgbench bench`, 512 px
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def _rate(model: Model, steps: int, px: int, codec: str) -> Rate:
     if model.images_per_second is not None:
         return Rate(model.images_per_second * model.steps / steps, n_bytes)
     tflop = (2 * steps * model.unet + model.vae) * (px / model.px) ** 2
-    return Rate(PUBLISHED_TFLOP_PER_SECOND / tflop, n_bytes)
+    return Rate(PUBLISHED_TFLOP_PER_SECOND / tflop, n_bytes, PUBLISHED)
 
 
 def _kept(text: str) -> tuple[int, int] | None:

@@ -175,7 +175,9 @@ class Corpus:
         given = self.pages.seeds[rows] ^ (_EPOCH_STREAM + np.uint64(step) * np.uint64(0x9E3779B97F4A7C15))
         coins = uniform(random_words(given, 2 + len(words.FACTORS)))
         return [
-            "" if coin[-1] < DROPPED else web.captioned(self.pages.factors, int(row), int(self.pages.digit[row]), coin)
+            ""
+            if coin[-1] < DROPPED
+            else web.captioned(self.pages.factors, int(row), int(self.pages.digit[row]), coin[:-1])
             for row, coin in zip(rows, coins, strict=True)
         ]
 

@@ -1,0 +1,126 @@
+"""Prompt strategies that run in a worker: WordNet's hypernyms, definitions, and sentences of a T5."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from tests.conftest import Answer
+from tests.diffusion import made
+from tests.diffusion.test_images import source
+from transformers import T5Config, T5ForConditionalGeneration
+
+from vgbench.types import Part, Place, Step
+from vgbench_plugins.prompts import write
+
+# Lines of WordNet's data.noun in its own form (wndb(5WN)): offset, file number, type, number of words (hexadecimal),
+# words and lexical ids, number of pointers, pointers (symbol, offset, part of speech, source/target), gloss.
+LICENCE = "  1 This software and database is being provided to you, the LICENSEE, by  \n"
+
+
+def wordnet(folder: Path) -> dict[str, int]:
+    """Write a miniature ``data.noun``; return each synset's offset, as WordNet counts it: in bytes, from the start."""
+    synsets = {
+        "entity": (["entity"], [], "that which is perceived"),
+        "dog": (["dog", "domestic_dog", "Canis_familiaris"], [("@", "domestic animal"), ("@", "canine")], "a dog"),
+        "domestic animal": (["domestic_animal", "domesticated_animal"], [("@", "entity")], "an animal"),
+        "canine": (["canine", "canid"], [("@", "entity"), ("~", "dog")], "any of various | fissiped mammals"),
+        "Rin Tin Tin": (["Rin_Tin_Tin"], [("@i", "dog"), ("#m", "canine")], "a dog of the cinema"),
+    }
+
+    def lines(at: Mapping[str, int]) -> list[tuple[str, bytes]]:
+        found = []
+        for name, (words, pointers, gloss) in synsets.items():
+            told = [f"{at[name]:08d} 05 n {len(words):02x}", *(f"{word} 0" for word in words), f"{len(pointers):03d}"]
+            told += [f"{symbol} {at[target]:08d} n 0000" for symbol, target in pointers]
+            found.append((name, f"{' '.join(told)} | {gloss}  \n".encode("latin-1")))
+        return found
+
+    at = dict.fromkeys(synsets, 0)
+    position = len(LICENCE)
+    for name, line in lines(at):
+        at[name], position = position, position + len(line)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "data.noun").write_bytes(LICENCE.encode() + b"".join(line for _, line in lines(at)))
+    return at
+
+
+def step(tmp_path: Path, strategy: str = "", **params: Any) -> Step:
+    def resident(key: str, make: Callable[[], Any]) -> Any:
+        return make()
+
+    values = {"template": "{}"} if strategy == "category-enhanced" else {"template": "A photo of a {}."}
+    return Step(
+        node="cd" * 32,
+        params={"prompts": Part("prompts", strategy, "1", values=values), **params},
+        inputs={},
+        seed=0,
+        shard=0,
+        out=tmp_path,
+        scratch=tmp_path,
+        device="cpu",
+        progress=lambda done, total: None,
+        resident=resident,
+        load=lambda part: write.sentences,
+    )
+
+
+def test_hypernyms_are_what_wordnet_says(tmp_path: Path) -> None:
+    at = wordnet(tmp_path / "wn")
+    given = step(tmp_path, wordnet=Place("wn", str(tmp_path / "wn")))
+
+    def asked(name: str) -> list[str]:
+        return list(write.hypernym({"name": name, "id": f"n{at[name]:08d}"}, 16, given))
+
+    assert asked("dog") == ["dog, domestic animal", "dog, canine"]
+    assert asked("canine") == ["canine, entity"]  # not what points down
+    assert asked("Rin Tin Tin") == ["Rin Tin Tin, dog"]  # an instance; what it is a member of is no hypernym
+    with pytest.raises(ValueError, match="is a kind of nothing in WordNet"):
+        asked("entity")
+    with pytest.raises(ValueError, match=r"n00000007: not to be found as a synset of WordNet 3\.0"):
+        write.hypernym({"name": "x", "id": "n00000007"}, 16, given)
+
+
+def test_the_source_asks_wordnet_and_class_definitions(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    at = wordnet(tmp_path / "wn")
+    entry = {"id": f"n{at['dog']:08d}", "name": "dog", "definition": "a member of the genus Canis"}
+    classes = tmp_path / "dogs.json"
+    classes.write_text(json.dumps({"name": "dogs", "version": "1", "classes": [entry]}))
+    pipeline = made.sd(tmp_path / "sd")
+    for prompts, wanted in (
+        ("hypernym", ["dog, domestic animal", "dog, canine", "dog, domestic animal", "dog, canine"]),
+        ("definition", ["dog, a member of the genus Canis"] * 4),
+        ("clip-templates", ["a bad photo of a dog.", "a photo of many dog.", "a sculpture of a dog."]),
+        ("restrictive", ["dog,highly detailed,hires,8k,sharp focus"] * 4),
+    ):
+        asked = source(pipeline, prompts=prompts, wordnet=tmp_path / "wn")
+        home = tmp_path / prompts
+        answer = vgbench("--home", str(home), "preview", "--source", asked, "--classes", str(classes), "-n", "4")
+        assert answer.code == 0, answer.err
+        (path,) = home.glob("store/*/*/*/images.parquet")
+        assert pq.read_table(path)["prompt"].to_pylist()[: len(wanted)] == wanted
+
+
+def test_sentences_are_sampled_alike_each_time_and_none_stands_twice(tmp_path: Path) -> None:
+    folder = tmp_path / "t5"
+    tok = made.clip_tokenizer()
+    tok.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=len(tok), d_model=16, d_ff=16, d_kv=4, num_layers=1, num_heads=2, decoder_start_token_id=0
+    )
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    given = step(tmp_path, "category-enhanced", weights=Place("t5", str(folder)))
+    before = torch.random.get_rng_state()
+    found = list(write.sentences({"name": "eel"}, 5, given))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert len(found) == len(set(found)) == 5
+    assert list(write.sentences({"name": "eel"}, 5, given)) == found
+    assert list(write.sentences({"name": "star"}, 5, given)) != found
+    expanded = step(tmp_path, "sentence-expansion", weights=Place("t5", str(folder)))
+    assert list(write.sentences({"name": "eel"}, 5, expanded)) != found
