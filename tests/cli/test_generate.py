@@ -26,6 +26,7 @@ from vgbench.registry import Registry
 # Sources over files read what was exported: {folder}, {wds} and {parquet}.
 SPELT = {
     "toybox": "toybox:micro_batch=8",
+    "sd": "sd:model=toybox,steps=1,micro_batch=8",
     "original": "original",
     "mix": "mix:0.5*(toybox:micro_batch=8)+0.5*(original)",
     "folder": "folder:{folder}",

@@ -43,6 +43,9 @@ GENBENCH = [
     ),
     "toybox/genbench/stars/mts:{plugins}/captions.txt",
 ]
+GENERATED = [
+    *("--source", "sd:model=toybox,steps=2,micro_batch=4", "--tasks", "digits", "--images-per-class", "6"),
+]
 TORCH_FREE = [
     "draw_digits",
     "read_digits",
@@ -77,6 +80,8 @@ MOMENTS = [
     ("genbench-run", "encode_prompts", "made"),
     ("genbench-run", "encode_captions", "started"),
     ("genbench-run", "mts", "started"),
+    ("generated-run", "diffuse", "started"),
+    ("generated-run", "diffuse", "made"),
 ]
 COMMANDS = {
     "probe-run": PROBE,
@@ -84,6 +89,7 @@ COMMANDS = {
     "files-run": FILES,
     "scenes-run": SCENES,
     "genbench-run": GENBENCH,
+    "generated-run": GENERATED,
 }
 
 

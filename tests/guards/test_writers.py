@@ -18,6 +18,11 @@ MODULES = {
     "vgbench/bench/calibration/rows.py": "a benchmark's rows, which no cell rests on",
     "vgbench/bench/calibration/report.py": "a benchmark's page and pictures",
     "vgbench/toybox/train/clip.py": "a foundation model in the folder that was asked for",
+    "vgbench/toybox/train/judge.py": "a foundation model's judge, likewise",
+    "vgbench/toybox/train/vae.py": "a foundation model, likewise",
+    "vgbench/toybox/train/diffusion.py": "a foundation model, likewise",
+    "vgbench/toybox/train/running.py": "the state of a training that can be stopped, likewise",
+    "vgbench/bench/generate.py": "a pipeline and a shard in a temporary folder, which only a benchmark reads",
     "vgbench/judging.py": "checkpoints of a step's body, in its scratch folder",
     "vgbench/conformance/bench.py": "the throw-away home in which a plugin is tried, removed with its bench",
 }

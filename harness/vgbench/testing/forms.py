@@ -43,6 +43,7 @@ def built_in(distribution: str, kind: Literal["source", "task"]) -> Mapping[str,
         "hf": lambda folder: f"hf:{export(folder, 'parquet')},label=class_id",
         "mix": "mix:0.5*(toybox:micro_batch=4)+0.5*(toybox:noise=2,micro_batch=4)",
         "parquet": lambda folder: f"parquet:{export(folder, 'parquet')},label=class_id",
+        "sd": "sd:model=toybox,steps=1,micro_batch=4",
         "wds": lambda folder: f"wds:{export(folder, 'wds')}",
         "weights": lambda folder: f"weights:test_resnet@{checkpoint(folder)}",
     }
