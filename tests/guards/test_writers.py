@@ -21,6 +21,7 @@ MODULES = {
     "vgbench/toybox/train/judge.py": "a foundation model's judge, likewise",
     "vgbench/toybox/train/vae.py": "a foundation model, likewise",
     "vgbench/toybox/train/diffusion.py": "a foundation model, likewise",
+    "vgbench/toybox/train/tokenizer.py": "the tokenizer of a foundation model, likewise",
     "vgbench/toybox/train/running.py": "the state of a training that can be stopped, likewise",
     "vgbench/bench/generate.py": "a pipeline and a shard in a temporary folder, which only a benchmark reads",
     "vgbench/judging.py": "checkpoints of a step's body, in its scratch folder",
@@ -57,7 +58,17 @@ WRITERS = {
 # methods that write, whatever they belong to
 METHODS = {
     *("write_text", "write_bytes", "mkdir", "rmdir", "unlink", "touch", "rename", "symlink_to", "hardlink_to"),
-    *("save_file", "savefig", "tofile", "to_csv", "to_parquet", "write_table", "write_to_dataset", "write_feather"),
+    *(
+        "save_file",
+        "save_pretrained",
+        "savefig",
+        "tofile",
+        "to_csv",
+        "to_parquet",
+        "write_table",
+        "write_to_dataset",
+        "write_feather",
+    ),
     *("ParquetWriter", "extractall"),
 }
 OPENS = {"open", "ZipFile", "TarFile"}

@@ -65,20 +65,26 @@ class PlanNode(Record):
     seconds: Finite
 
 
-class PlanTotals(Record):
-    """What a run would make, and its estimated cost."""
+class PlanCost(Record):
+    """What would be made, and its estimated cost; ``gpu_seconds`` are those of steps that want a GPU."""
 
-    cells: int
-    cells_have: int
-    cells_blocked: int
     nodes: int
     have: int
     make: int
     shards_to_make: int
     images_to_make: int
     seconds: Finite
+    gpu_seconds: Finite
     bytes: int
     usd: Finite | None
+
+
+class PlanTotals(PlanCost):
+    """What a run would make, and its estimated cost."""
+
+    cells: int
+    cells_have: int
+    cells_blocked: int
 
 
 class PlanAnswer(Record):
@@ -90,6 +96,8 @@ class PlanAnswer(Record):
     nodes: list[PlanNode]
     suites: dict[str, list[str]]
     totals: PlanTotals
+    if_unblocked: PlanCost
+    rates: dict[str, str]
 
 
 class RunCell(Record):

@@ -1,0 +1,52 @@
+"""What a plan says of cells that cannot be made here: what they would cost if what is missing were here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from tests.conftest import Answer
+
+ASKED = ("--source", "sd:model=sd-1.5", "--tasks", "genbench/imagenet-1k", "--images-per-class", "1300")
+
+
+def test_a_blocked_generator_is_planned_with_its_price(vgbench: Callable[..., Answer]) -> None:
+    """ImageNet-1K × 1,300 by Stable Diffusion 1.5: whole micro-batches of 32, 50 steps, the published rate."""
+    answer = vgbench("plan", *ASKED, "--usd-per-hour", "2", "--json")
+    assert answer.code == 3
+    supposed, totals = answer.json["if_unblocked"], answer.json["totals"]
+    assert totals["cells_blocked"] == 1 and totals["make"] == 0
+    assert supposed["images_to_make"] == 1000 * 41 * 32
+    hours = supposed["images_to_make"] * 1.604 / 3600
+    assert abs(supposed["gpu_seconds"] / 3600 - hours) < 0.02 * hours
+    assert abs(supposed["usd"] - 2 * supposed["seconds"] / 3600) < 0.01
+    assert list(answer.json["rates"].values()) == [
+        "published: 51.6 TFLOP/s on one A100-80G, diffusers, batch 1 (fal.ai)"
+    ]
+
+
+def test_the_price_is_said_in_words_and_soon(vgbench: Callable[..., Answer]) -> None:
+    began = time.monotonic()
+    answer = vgbench("plan", *ASKED, "--usd-per-hour", "2")
+    assert time.monotonic() - began < 6  # under 2 s where nothing else runs
+    assert "if what is missing were here, blocked cells would take 1,0" in answer.out
+    assert "1,312,000 images" in answer.out and " USD" in answer.out and " GB" in answer.out
+    assert "rate of vgbench.diffuse, 0.623 images/s: published" in answer.out
+
+
+def test_half_the_steps_cost_half(vgbench: Callable[..., Answer]) -> None:
+    def seconds(source: str) -> float:
+        answer = vgbench("plan", "--source", source, *ASKED[2:], "--json")
+        found: float = answer.json["if_unblocked"]["gpu_seconds"]
+        return found
+
+    full = seconds("sd:model=sd-1.5")
+    assert 0.45 < seconds("sd:model=sd-1.5,steps=25") / full < 0.55
+    assert 3.9 < seconds("sd:model=sd-1.5,keep=1/4") / full < 4.1
+
+
+def test_what_is_wrong_besides_is_not_estimated(vgbench: Callable[..., Answer]) -> None:
+    """A source that cannot serve the classes at all is blocked, and nothing is supposed."""
+    answer = vgbench("plan", "--source", "toybox", *ASKED[2:], "--json")
+    assert answer.code == 3
+    assert answer.json["if_unblocked"]["nodes"] == 0
