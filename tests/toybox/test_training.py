@@ -1,0 +1,113 @@
+"""The scripts that train Toybox's judge, VAE and diffusion models run, stop, go on, and write standard formats."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vgbench.toybox import web, words
+from vgbench.toybox.train import judge as judging
+from vgbench.toybox.train.clip import encode_text, tokenised
+from vgbench.toybox.train.running import Run
+from vgbench.toybox.train.tokenizer import tokenizer
+from vgbench.toybox.world import Dials
+
+CLIP = Path(str(files("vgbench.toybox"))) / "clip"
+
+
+def train(model: str, out: Path, *more: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "vgbench.toybox.train", model, "-o", str(out), *more]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    figures: dict[str, float] = json.loads(done.stdout[done.stdout.rindex("{") :])
+    return figures
+
+
+def test_the_scripts_train_one_after_the_other_and_go_on(tmp_path: Path) -> None:
+    """Tiny runs: judge, then the autoencoder, then the diffusion model, which open in diffusers alone."""
+    from diffusers import AutoencoderTiny, StableDiffusionPipeline
+
+    judge, vae, out = (tmp_path / name for name in ("judge", "vae", "diffusion"))
+    train("judge", judge, "--n-images", "64", "--epochs", "1", "--batch", "16")
+    seen = train("vae", vae, "--judge", str(judge), "--n-images", "32", "--steps", "2", "--batch", "4")
+    assert {"kind", "colour", "PSNR"} <= set(seen)
+    assert AutoencoderTiny.from_pretrained(vae / "vae").config.latent_channels == 4
+    folders = ("--clip", str(CLIP), "--vae", str(vae / "vae"), "--judge", str(judge))
+    few = ("--n-images", "32", "--batch", "4", "--judged", "16")
+    train("diffusion", out, *folders, *few, "--steps", "2")
+    assert json.loads((out / "training.json").read_text())["step"] == 2
+    train("diffusion", out, *folders, *few, "--steps", "3")
+    record = json.loads((out / "training.json").read_text())
+    assert record["step"] == 3 and [piece["from_step"] for piece in record["pieces"]] == [0, 2]
+    pipeline = StableDiffusionPipeline.from_pretrained(out / "pipeline", dtype=torch.float32)
+    made = pipeline(["star", "eel"], num_inference_steps=2, output_type="np").images
+    assert made.shape == (2, 64, 64, 3)
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    """Weights, their running mean and the optimiser's moments: to the bit."""
+
+    def opened(folder: Path) -> Run:
+        torch.manual_seed(0)
+        return Run.open(folder, nn.Linear(3, 2), {}, lr=0.1, weight_decay=0.01, decay=0.9)
+
+    def learn(run: Run, first: int, last: int) -> None:
+        for step in run.steps(8, most=last - first):
+            run.descend((run.model(torch.full((4, 3), float(step))) - 1).square().mean())
+
+    straight, pieces = opened(tmp_path / "a"), opened(tmp_path / "b")
+    learn(straight, 0, 8)
+    learn(pieces, 0, 3)
+    again = opened(tmp_path / "b")
+    assert again.step == 3
+    learn(again, 3, 8)
+    for name, value in straight.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name])
+        assert torch.equal(straight.averaged[name], again.averaged[name])
+
+
+def test_the_text_encoder_is_the_clips_text_tower() -> None:
+    import open_clip
+
+    from vgbench.toybox.train.diffusion import text_encoder
+
+    tok = tokenizer(words.vocabulary())
+    tokens = tokenised(tok, ["a photo of a red star on sand at night", "", "eel", "level stripes"])
+    model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{CLIP}")
+    with torch.inference_mode():
+        theirs = encode_text(model.eval(), tokens, tok.eos_token_id)
+        pooled = text_encoder(CLIP, tok)(tokens).pooler_output @ model.text_projection
+    assert torch.allclose(theirs, nn.functional.normalize(pooled, dim=-1), atol=1e-6)
+
+
+def test_a_biased_web_shows_what_is_typical_and_the_unbiased_one_is_unchanged() -> None:
+    plain, biased = web.pages(3_000), web.pages(3_000, dials=Dials(background_bias=0.9, texture_bias=0.9))
+    assert (plain.factors.kind == biased.factors.kind).all()
+    differing = [
+        float(np.mean(getattr(plain.factors, f) != getattr(biased.factors, f))) for f in ("background", "time")
+    ]
+    assert differing[0] > 0.5 and differing[1] == 0
+    by_kind = [
+        np.bincount(pages.factors.texture[pages.factors.kind == 3]).max() / (pages.factors.kind == 3).sum()
+        for pages in (plain, biased)
+    ]
+    assert by_kind[0] < 0.3 < 0.7 < by_kind[1]
+
+
+def test_the_judge_counts_what_is_named() -> None:
+    judge = judging.Judge().eval()
+    pixels, factors = judging.renders(80, judging.HELD_OUT_SPLIT)
+    truth = {"kind": np.asarray(factors.kind), "time": np.asarray(factors.time)}
+    found = judging.answers(judge, pixels)
+    figures = judging.accuracies(judge, pixels, truth)
+    assert set(figures) == {"kind", "time", "kind, coarse"}
+    assert figures["time"] == pytest.approx(np.mean(found["time"] == factors.time), abs=1e-4)
+    assert judging.accuracies(judge, pixels, found)["kind"] == 1.0
