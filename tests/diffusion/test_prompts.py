@@ -106,6 +106,35 @@ def test_the_source_asks_wordnet_and_class_definitions(vgbench: Callable[..., An
         assert pq.read_table(path)["prompt"].to_pylist()[: len(wanted)] == wanted
 
 
+LOUD = """
+from vgbench import Part, hookimpl
+@hookimpl
+def vgbench_offer_parts():
+    yield Part("prompts", "loud", "1", "my_plugin:loud", {"uses": ["name"]}, summary="the class name, shouted")
+    yield Part("prompts", "mute", "1", "my_plugin:mute", {"uses": ["name"]}, summary="nothing")
+def loud(fields, n, step):
+    return [fields["name"].upper() + "!"]
+def mute(fields, n, step):
+    return []
+"""
+
+
+def test_third_parties_add_strategies(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    (tmp_path / "my_plugin.py").write_text(LOUD)
+    info = tmp_path / "my_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[vgbench]\nmine = my_plugin\n")
+    pipeline = made.sd(tmp_path / "sd")
+
+    def preview(strategy: str) -> Answer:
+        asked = ("--source", source(pipeline, prompts=strategy), "--classes", "toybox16/star", "-n", "1", "--json")
+        return vgbench("preview", *asked, env={"PYTHONPATH": str(tmp_path)})
+
+    assert preview("loud").json["prompts"] == [["star", "STAR!"]]
+    assert "prompts=mute answered []: one text or more is needed" in preview("mute").err
+
+
 def test_sentences_are_sampled_alike_each_time_and_none_stands_twice(tmp_path: Path) -> None:
     folder = tmp_path / "t5"
     tok = made.clip_tokenizer()

@@ -22,11 +22,10 @@ from vgbench.steps.encode import Network
 from vgbench.steps.encode import opened as opened_encoder
 from vgbench.steps.pipeline import TextToImage, open_pipeline
 from vgbench.steps.predict import torch_settings
+from vgbench.steps.prompt import PROMPTS_FILE
 from vgbench.types import Made, Step
 
-PROMPTS_FILE = "prompts.json"
-
-# draw(positions in the micro-batch, attempt) → the whole micro-batch's pixels (B, 3, H, W) float32, 0 to 1
+# draw(attempt) → the whole micro-batch's pixels (B, 3, H, W) float32, 0 to 1
 Draw = Callable[[int], Tensor]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from vgbench.steps.diffuse import PROMPTS_FILE
 from vgbench.types import Made, Step
+
+PROMPTS_FILE = "prompts.json"
 
 
 def prompt(step: Step) -> Made:
