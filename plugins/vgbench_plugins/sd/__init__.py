@@ -56,7 +56,7 @@ class Model:
     images_per_second: float | None = None
 
 
-TOYBOX_SHA256 = "39ced077e5eef0f95ea33526bece7f56b15023a05b7de74756423bef85b3877f"  # of the folder: what training wrote
+TOYBOX_SHA256 = "ba5e35ade5f1773cb2bebad8aa4e5fd9ff968a697c196d130aa1cebc54fb246b"  # of the folder: what training wrote
 _HUB = "hf://models/"
 _OPENRAIL = "CreativeML OpenRAIL-M"
 _PIPELINE = "the weights of a pipeline of diffusers"
