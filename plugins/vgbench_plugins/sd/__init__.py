@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from vgbench import (
     CannotServe,
@@ -20,10 +20,12 @@ from vgbench import (
     SourceSpec,
     UsageError,
     WeightsSpec,
-    diffusion,
     hookimpl,
     stages,
 )
+
+if TYPE_CHECKING:
+    from vgbench.diffusion import Recipe
 
 LDM = "Rombach et al., High-resolution image synthesis with latent diffusion models, CVPR 2022"
 # Images a second of the published models: one A100-80G, diffusers with PyTorch's attention, batch 1, 50 steps, 512 px:
@@ -112,6 +114,8 @@ MODELS["toybox"] = Model(
 
 def draw(g: Graph, entry: ClassEntry, request: DataRequest, options: Mapping[str, Any]) -> Node:
     """Return the endless images of one class."""
+    from vgbench import diffusion  # late: `list` and `--help` need it not, and have 200 ms
+
     recipe, strategy = _recipe(g, options), g.part("prompts", _strategy(options, request))
     more = {name: _place(g, entry, strategy.name, name, options) for name in strategy.values.get("places", ())}
     prompts = diffusion.prompts_of(g, entry, strategy, n=options["n_prompts"], more=more)
@@ -134,8 +138,10 @@ def _strategy(options: Mapping[str, Any], request: DataRequest) -> str:
     return f"genbench/{request.classes.name}" if name == "dataset-templates" else str(name)
 
 
-def _recipe(g: Graph, options: Mapping[str, Any]) -> diffusion.Recipe:
+def _recipe(g: Graph, options: Mapping[str, Any]) -> Recipe:
     """Fill what is not given with the model's own, so that equal work has equal keys however it is asked for."""
+    from vgbench.diffusion import Recipe
+
     model = MODELS[options["model"]]
     if options["path"] is None:
         pipeline = g.weights(model.weights)
@@ -149,7 +155,7 @@ def _recipe(g: Graph, options: Mapping[str, Any]) -> diffusion.Recipe:
     if keep is not None:
         encoder = stages.encoder_with_text(g, stages.encoder(g, options["filter"]))
     size = options["size_px"]
-    return diffusion.Recipe(
+    return Recipe(
         pipeline=pipeline,
         steps=steps,
         guidance=options["guidance"] if options["guidance"] is not None else model.guidance,
@@ -199,7 +205,7 @@ _OPTIONS = (
         "prompts", "str", "", "prompt strategy: a part of kind prompts, or dataset-templates (default: the model's)"
     ),
     Option("negative", "str", "", "negative prompt"),
-    Option("n_prompts", "int", diffusion.N_PROMPTS, "how many prompts a strategy that samples writes", minimum=1),
+    Option("n_prompts", "int", 16, "how many prompts a strategy that samples writes", minimum=1),
     Option("wordnet", "path", None, "folder of WordNet 3.0's database (data.noun), for prompts=hypernym"),
     Option("steps", "int", None, "denoising steps (default: the model's: 50; toybox 20)", minimum=1),
     Option("guidance", "float", None, "classifier-free guidance (default: the model's: 7.5; toybox 3)", minimum=0),
