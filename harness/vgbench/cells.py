@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from vgbench import results
-from vgbench.planning import PlannedCell, shard_count
+from vgbench.planned import PlannedCell
+from vgbench.planning import shard_count
 from vgbench.store import Store
 from vgbench.types import Head, Images, Node
 

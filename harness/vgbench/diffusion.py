@@ -20,8 +20,8 @@ DIFFUSE = StepRef(
     gpu=True,
     needs=NEEDS,
 )
+# The rate is assumed: of strategies that only fill in texts; a T5's is not known.
 PROMPT = StepRef("vgbench.prompt", "1", "vgbench.steps.prompt:prompt", seed="source", rate=Rate(1_000, 1_000))
-N_PROMPTS = 16  # of a strategy that samples: GenBench's `total_num_temps` (protocols §1.3)
 
 Safety = Literal["off", "flag", "redraw"]
 
@@ -53,7 +53,10 @@ class Recipe:
 
 
 def images_of(g: Graph, entry: ClassEntry, prompts: Sequence[str] | Node, recipe: Recipe) -> Node:
-    """Return the open-ended node of one class: image i is drawn from prompt i modulo their number."""
+    """Return the open-ended node of one class: image i is drawn from prompt i modulo their number.
+
+    Raises ``UsageError`` for a ``keep`` that does not divide the micro-batch.
+    """
     params: dict[str, Any] = {
         "class_id": entry.id,
         "pipeline": recipe.pipeline,
@@ -96,12 +99,13 @@ def images_of(g: Graph, entry: ClassEntry, prompts: Sequence[str] | Node, recipe
 
 
 def prompts_of(
-    g: Graph, entry: ClassEntry, strategy: Part, *, n: int = N_PROMPTS, more: Mapping[str, Any] | None = None
+    g: Graph, entry: ClassEntry, strategy: Part, *, n: int, more: Mapping[str, Any] | None = None
 ) -> list[str] | Node:
     """Return a class's prompts by a part of kind ``prompts``: texts, or the node that writes them.
 
     A part with ``templates`` is filled with the class's name here. One with an ``entry`` is a function that runs in a
-    worker: its node holds the fields of the class that the part's ``uses`` name, and ``more`` (places, say).
+    worker: its node holds the fields of the class that the part's ``uses`` name, and ``more`` (places, say); ``n`` is
+    how many prompts it may sample.
     ``CannotServe`` where the class list lacks what is used.
     """
     values = strategy.values

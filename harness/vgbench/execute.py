@@ -16,7 +16,8 @@ from vgbench import cells, results
 from vgbench.claims import Claims, NoClaims
 from vgbench.errors import DiskFull, VgbenchError
 from vgbench.executors import Event, Executor, Job
-from vgbench.planning import Plan, PlannedCell, PlannedNode, shard_count
+from vgbench.planned import Plan, PlannedCell, PlannedNode
+from vgbench.planning import shard_count
 from vgbench.store import Store
 from vgbench.types import Head, Node
 

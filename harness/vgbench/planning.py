@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from vgbench import estimate, mixture, stages
+from vgbench import mixture, stages
 from vgbench.errors import CannotServe, NotObserved, UsageError, VgbenchError, nearest
 from vgbench.locate import Locator
+from vgbench.planned import Plan, PlannedCell, PlannedNode, State
 from vgbench.registry import Chosen, Registry, Wanted, option_of, parse_class_list, split_asked
 from vgbench.store import Store
 from vgbench.types import (
@@ -27,7 +28,6 @@ from vgbench.types import (
     Head,
     Images,
     Input,
-    Metric,
     Node,
     Part,
     Place,
@@ -39,7 +39,6 @@ from vgbench.types import (
     sha256_hex,
 )
 
-State = Literal["have", "make", "blocked"]
 CORE = "vgbench"
 
 
@@ -189,160 +188,6 @@ class Builder:
 
 
 # ── The plan ─────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedCell:
-    """One source × task × options × seeds. Without ``score`` it is blocked, for ``reason``."""
-
-    digest: str
-    source: Chosen[SourceSpec]
-    task: Chosen[TaskSpec]
-    seeds: Mapping[Axis, int]
-    state: State
-    column: str | None = None
-    reason: str | None = None
-    score: Node | None = None
-    controls: Mapping[str, Node] = field(default_factory=dict)
-    images: Images | None = None
-    n_classes: int | None = None
-    images_per_class: int | None = None
-    uses_real_labels: bool = False
-    supposed: tuple[Node, ...] = ()  # of a blocked cell: its targets, if what nobody has observed were here
-
-    @property
-    def row_options(self) -> dict[str, Any]:
-        """The task's options that belong to the row."""
-        return {o.name: self.task.options[o.name] for o in self.task.spec.options if o.axis == "row"}
-
-    @property
-    def column_options(self) -> dict[str, Any]:
-        return {o.name: self.task.options[o.name] for o in self.task.spec.options if o.axis == "column"}
-
-    @property
-    def targets(self) -> tuple[Node, ...]:
-        """The nodes that must be there before the cell can be written."""
-        if self.score is None:
-            return ()
-        images = (self.images.index,) if self.images else ()
-        return (self.score, *self.controls.values(), *images)
-
-    @property
-    def metrics(self) -> dict[str, Metric]:
-        """The task's metrics by id, chance as a number."""
-        return {metric.id: metric.of(self.n_classes) for metric in self.task.spec.metrics}
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedNode:
-    """A node the plan reached: the shards some consumer needs, and those of them that are not in the store."""
-
-    node: Node
-    shards: tuple[int, ...]
-    missing: tuple[int, ...]
-    items: int
-
-    @property
-    def state(self) -> State:
-        return "make" if self.missing else "have"
-
-    @property
-    def estimate(self) -> estimate.Estimate:
-        done = 1 - len(self.missing) / len(self.shards)
-        return estimate.work(self.node, round(self.items * (1 - done)))
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Cells, the nodes they need, producers before consumers, and the tasks of each suite that was asked for.
-
-    ``supposed``: the nodes that blocked cells would need besides, if what nobody has observed here were here.
-    """
-
-    cells: tuple[PlannedCell, ...]
-    nodes: Mapping[str, PlannedNode]
-    suites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    supposed: Mapping[str, PlannedNode] = field(default_factory=dict)
-
-    @property
-    def digest(self) -> str:
-        return sha256_hex(canonical_json(sorted(cell.digest for cell in self.cells)))
-
-    def totals(self, *, usd_per_hour: float | None = None) -> dict[str, Any]:
-        """Count nodes, shards and images to make, and estimate seconds, bytes and USD."""
-        return {
-            "cells": len(self.cells),
-            "cells_have": sum(cell.state == "have" for cell in self.cells),
-            "cells_blocked": sum(cell.state == "blocked" for cell in self.cells),
-            **_totals(self.nodes.values(), usd_per_hour),
-        }
-
-    def to_json(self, *, usd_per_hour: float | None = None) -> dict[str, Any]:
-        """Return the plan as JSON (schema ``plan``)."""
-        return {
-            "schema": "vgbench.plan/1",
-            "digest": self.digest,
-            "cells": [
-                {
-                    "digest": cell.digest,
-                    "source": cell.source.spec.name,
-                    "distribution": cell.source.distribution,
-                    "source_options": dict(cell.source.options),
-                    "task": cell.task.spec.name,
-                    "task_options": dict(cell.task.options),
-                    "seeds": dict(cell.seeds),
-                    "state": cell.state,
-                    "reason": cell.reason,
-                    "score": cell.score.digest if cell.score else None,
-                }
-                for cell in self.cells
-            ],
-            "nodes": [
-                {
-                    "digest": digest,
-                    "step": planned.node.step.id,
-                    "version": planned.node.step.version,
-                    "state": planned.state,
-                    "owner": planned.node.owner,
-                    "shards": len(planned.shards),
-                    "missing": len(planned.missing),
-                    "items": planned.items,
-                    "seconds": round(planned.estimate.seconds, 2),
-                }
-                for digest, planned in self.nodes.items()
-            ],
-            "suites": {name: list(tasks) for name, tasks in self.suites.items()},
-            "totals": self.totals(usd_per_hour=usd_per_hour),
-            "if_unblocked": _totals(self.supposed.values(), usd_per_hour),
-            "rates": self.rates,
-        }
-
-    @property
-    def rates(self) -> dict[str, str]:
-        """Where the rates come from that were not measured on the reference machine, by step and rate."""
-        steps = (planned.node.step for planned in (*self.nodes.values(), *self.supposed.values()) if planned.missing)
-        return {
-            f"{step.id}, {step.rate.items_per_second:.3g} images/s": step.rate.source
-            for step in steps
-            if step.rate is not None and step.rate.source
-        }
-
-
-def _totals(nodes: Iterable[PlannedNode], usd_per_hour: float | None) -> dict[str, Any]:
-    nodes = list(nodes)
-    states = [n.state for n in nodes]
-    cost = estimate.total((n.estimate for n in nodes), usd_per_hour=usd_per_hour)
-    return {
-        "nodes": len(states),
-        "have": states.count("have"),
-        "make": states.count("make"),
-        "shards_to_make": sum(len(n.missing) for n in nodes),
-        "images_to_make": sum(len(n.missing) * (n.node.shard_size or 0) for n in nodes if n.node.shard_size),
-        "seconds": round(cost.seconds, 1),
-        "gpu_seconds": round(sum(n.estimate.seconds for n in nodes if n.node.step.gpu), 1),
-        "bytes": cost.bytes,
-        "usd": cost.usd,
-    }
 
 
 @dataclass(frozen=True, slots=True)

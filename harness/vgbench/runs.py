@@ -20,7 +20,8 @@ from vgbench.execute import Failure, Run
 from vgbench.executors import Event, Executor
 from vgbench.executors.local import LocalExecutor, machine
 from vgbench.locate import Locator
-from vgbench.planning import Asked, Plan, PlannedNode, make_plan
+from vgbench.planned import Plan, PlannedNode
+from vgbench.planning import Asked, make_plan
 from vgbench.registry import Registry, Wanted
 from vgbench.store import Store
 from vgbench.types import Axis

@@ -14,7 +14,8 @@ from vgbench.cli import ONE_THREAD
 from vgbench.execute import Run
 from vgbench.executors.local import LocalExecutor
 from vgbench.locate import Locator
-from vgbench.planning import Builder, Plan, PlannedNode
+from vgbench.planned import Plan, PlannedNode
+from vgbench.planning import Builder
 from vgbench.registry import Registry
 from vgbench.store import Store
 from vgbench.types import ClassList, DataRequest, Head

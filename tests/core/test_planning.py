@@ -10,7 +10,8 @@ import pytest
 
 from vgbench.errors import UsageError
 from vgbench.locate import Locator
-from vgbench.planning import Asked, Plan, make_plan
+from vgbench.planned import Plan
+from vgbench.planning import Asked, make_plan
 from vgbench.registry import Registry
 from vgbench.store import Store
 from vgbench.types import Axis

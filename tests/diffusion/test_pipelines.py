@@ -32,14 +32,21 @@ def test_prompts_embedded_once_draw_what_the_pipeline_draws_from_texts(folders: 
     """Embeddings made one by one, beside those that the pipeline makes of its own accord for the batch."""
     opened = open_pipeline(str(folders[family]), "cpu", dtype="float32")
     texts = ["a star", "a red eel before hills"]
-    embeddings = [opened.embedded(text, negative="grey", guidance=4.0) for text in texts]
+    negative = "" if family == "flux" else "grey"
+    embeddings = [opened.embedded(text, negative=negative, guidance=4.0) for text in texts]
     assert embeddings[0], f"the embeddings of {family} are not known by name"
     asked = {"guidance": 4.0, "steps": 3, "size": (PX, PX)}
-    found = opened.draw(embeddings, texts, [1, 2], negative="grey", **asked)  # type: ignore[arg-type]
-    own = opened.draw([{}, {}], texts, [1, 2], negative="grey", **asked)  # type: ignore[arg-type]
+    found = opened.draw(embeddings, texts, [1, 2], negative=negative, **asked)  # type: ignore[arg-type]
+    own = opened.draw([{}, {}], texts, [1, 2], negative=negative, **asked)  # type: ignore[arg-type]
     assert found.shape == (2, 3, PX, PX)
     assert torch.allclose(found, own, atol=2e-3)
     assert not torch.allclose(found[0], found[1], atol=0.05)
+
+
+def test_a_negative_prompt_that_would_not_be_heard_is_refused(folders: dict[str, Path]) -> None:
+    opened = open_pipeline(str(folders["flux"]), "cpu", dtype="float32")
+    with pytest.raises(ValueError, match="FluxPipeline takes no negative prompt"):
+        opened.embedded("a star", negative="grey", guidance=4.0)
 
 
 def test_the_sources_of_a_family_make_images(

@@ -15,8 +15,12 @@ from tests.diffusion import made
 from tests.diffusion.test_images import source
 from transformers import T5Config, T5ForConditionalGeneration
 
+from vgbench.locate import Locator
+from vgbench.planning import Builder
+from vgbench.registry import Registry
 from vgbench.types import Part, Place, Step
 from vgbench_plugins.prompts import write
+from vgbench_tasks.genbench.sets import GENBENCH
 
 # Lines of WordNet's data.noun in its own form (wndb(5WN)): offset, file number, type, number of words (hexadecimal),
 # words and lexical ids, number of pointers, pointers (symbol, offset, part of speech, source/target), gloss.
@@ -119,12 +123,17 @@ def mute(fields, n, step):
 """
 
 
-def test_third_parties_add_strategies(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
-    (tmp_path / "my_plugin.py").write_text(LOUD)
-    info = tmp_path / "my_plugin-1.0.dist-info"
+def plugin(folder: Path, code: str) -> None:
+    """Write a distribution that is found through PYTHONPATH."""
+    (folder / "my_plugin.py").write_text(code)
+    info = folder / "my_plugin-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[vgbench]\nmine = my_plugin\n")
+
+
+def test_third_parties_add_strategies(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    plugin(tmp_path, LOUD)
     pipeline = made.sd(tmp_path / "sd")
 
     def preview(strategy: str) -> Answer:
@@ -132,7 +141,7 @@ def test_third_parties_add_strategies(vgbench: Callable[..., Answer], tmp_path: 
         return vgbench("preview", *asked, env={"PYTHONPATH": str(tmp_path)})
 
     assert preview("loud").json["prompts"] == [["star", "STAR!"]]
-    assert "prompts=mute answered []: one text or more is needed" in preview("mute").err
+    assert "prompts=mute answered []: a list of one text or more is needed" in preview("mute").err
 
 
 def test_sentences_are_sampled_alike_each_time_and_none_stands_twice(tmp_path: Path) -> None:
@@ -153,3 +162,24 @@ def test_sentences_are_sampled_alike_each_time_and_none_stands_twice(tmp_path: P
     assert list(write.sentences({"name": "star"}, 5, given)) != found
     expanded = step(tmp_path, "sentence-expansion", weights=Place("t5", str(folder)))
     assert list(write.sentences({"name": "eel"}, 5, expanded)) != found
+
+
+def test_a_text_is_no_list_of_texts(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    """Its letters would be taken for prompts."""
+    plugin(tmp_path, LOUD.replace('return [fields["name"].upper() + "!"]', 'return fields["name"]'))
+    asked = ("--source", source(made.sd(tmp_path / "sd"), prompts="loud"), "--classes", "toybox16/star", "-n", "1")
+    answer = vgbench("preview", *asked, env={"PYTHONPATH": str(tmp_path)})
+    assert "prompts=loud answered 'star': a list of one text or more is needed" in answer.err
+
+
+def test_dataset_templates_are_the_class_lists_own(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    """Every class list of GenBench has some; CIFAR-10's first are drawn from."""
+    registry = Registry()
+    for name in GENBENCH:
+        (task,) = registry.task(f"genbench/{name}")
+        classes = task.spec.request(Builder(registry, Locator(), {}, supposing=True), task.options).classes
+        assert registry.part("prompts", f"genbench/{classes.name}").values["templates"]
+    asked = ("--source", source(made.sd(tmp_path / "sd"), prompts="dataset-templates"), "--classes", "cifar-10/cat")
+    answer = vgbench("preview", *asked, "-n", "1", "--json")
+    first = registry.part("prompts", "genbench/cifar-10").values["templates"][0]
+    assert [prompt for _, prompt in answer.json["prompts"]] == [first.replace("{}", "cat")], answer.err

@@ -16,7 +16,8 @@ from tests.conftest import Answer
 from vgbench import stages
 from vgbench.errors import UsageError
 from vgbench.locate import Locator
-from vgbench.planning import Asked, Plan, make_plan
+from vgbench.planned import Plan
+from vgbench.planning import Asked, make_plan
 from vgbench.registry import Registry
 from vgbench.store import Store
 from vgbench_tasks.genbench.sets import GENBENCH

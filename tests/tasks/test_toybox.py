@@ -18,7 +18,8 @@ from vgbench import stages
 from vgbench.images import LABELS_FILE, read_table
 from vgbench.locate import Locator
 from vgbench.metrics import bias
-from vgbench.planning import Asked, Builder, Plan, make_plan
+from vgbench.planned import Plan
+from vgbench.planning import Asked, Builder, make_plan
 from vgbench.registry import Registry
 from vgbench.steps.score import columns_of
 from vgbench.store import Store

@@ -39,7 +39,7 @@ def test_the_scripts_train_one_after_the_other_and_go_on(tmp_path: Path) -> None
     train("judge", judge, "--n-images", "64", "--epochs", "1", "--batch", "16")
     seen = train("vae", vae, "--judge", str(judge), "--n-images", "32", "--steps", "2", "--batch", "4")
     assert {"kind", "colour", "PSNR"} <= set(seen)
-    assert AutoencoderTiny.from_pretrained(vae / "vae").config.latent_channels == 4
+    assert AutoencoderTiny.from_pretrained(vae / "vae").config.latent_channels == 8
     folders = ("--clip", str(CLIP), "--vae", str(vae / "vae"), "--judge", str(judge))
     few = ("--n-images", "32", "--batch", "4", "--judged", "16")
     train("diffusion", out, *folders, *few, "--steps", "2")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from vgbench.commands.output import note
 from vgbench.errors import UsageError
-from vgbench.planning import Asked, Plan, make_plan
+from vgbench.planned import Plan
+from vgbench.planning import Asked, make_plan
 from vgbench.registry import Wanted
 from vgbench.types import Axis
 

@@ -11,7 +11,7 @@ from vgbench.commands.output import write, write_columns, write_json
 
 if TYPE_CHECKING:
     from vgbench.commands import Context
-    from vgbench.planning import Plan, PlannedCell
+    from vgbench.planned import Plan, PlannedCell
 
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
@@ -58,12 +58,12 @@ def _write(plan: Plan, usd_per_hour: float | None) -> None:
     if blocked:
         write(f"\n{sum(map(len, blocked.values()))} of {len(plan.cells)} cells are blocked")
     write()
-    document = plan.to_json(usd_per_hour=usd_per_hour)
-    for rate, source in document["rates"].items():
+    for rate, source in plan.rates.items():
         write(f"rate of {rate}: {source}")
-    if document["if_unblocked"]["nodes"]:
-        write(f"if what is missing were here, blocked cells would take {_cost(document['if_unblocked'])}")
-    write(_cost(document["totals"]))
+    if plan.supposed:
+        cost = _cost(plan.if_unblocked(usd_per_hour=usd_per_hour))
+        write(f"if what is missing were here, blocked cells would take {cost}")
+    write(_cost(plan.totals(usd_per_hour=usd_per_hour)))
 
 
 def _cost(totals: Mapping[str, Any]) -> str:

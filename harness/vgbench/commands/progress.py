@@ -13,7 +13,7 @@ from vgbench.executors import Event
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from vgbench.planning import Plan
+    from vgbench.planned import Plan
 
 
 class Display:

@@ -18,13 +18,13 @@ from vgbench.errors import nearest
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # Samplers by the names that papers use; each keeps the noise schedule of the pipeline's own.
-SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "ddim": ("DDIMScheduler", {}),
-    "pndm": ("PNDMScheduler", {}),
-    "euler": ("EulerDiscreteScheduler", {}),
-    "euler-a": ("EulerAncestralDiscreteScheduler", {}),
-    "dpm++": ("DPMSolverMultistepScheduler", {}),
-    "unipc": ("UniPCMultistepScheduler", {}),
+SCHEDULERS = {
+    "ddim": "DDIMScheduler",
+    "pndm": "PNDMScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "euler-a": "EulerAncestralDiscreteScheduler",
+    "dpm++": "DPMSolverMultistepScheduler",
+    "unipc": "UniPCMultistepScheduler",
 }
 # What `encode_prompt` returns, by the pipeline's class, in the words of its call.
 _PAIR = ("prompt_embeds", "negative_prompt_embeds")
@@ -49,13 +49,18 @@ class TextToImage:
     def embedded(self, prompt: str, *, negative: str, guidance: float) -> dict[str, Tensor]:
         """Embed one prompt, alone, so that its numbers depend on no other: what the call takes, each (1, …).
 
-        Empty for a pipeline whose embeddings are not known by name: it is given texts.
+        Empty for a pipeline whose embeddings are not known by name: it is given texts. Raises ``ValueError`` for a
+        negative prompt that the pipeline does not take.
         """
         names = _EMBEDDINGS.get(type(self.pipeline).__name__)
+        encode = self.pipeline.encode_prompt if names else self.pipeline.__call__
+        known = inspect.signature(encode).parameters
+        if (
+            negative and "negative_prompt" not in known
+        ):  # Flux's call knows the word, and does not heed it as called here
+            raise ValueError(f"{type(self.pipeline).__name__} takes no negative prompt")
         if names is None:
             return {}
-        encode = self.pipeline.encode_prompt
-        known = inspect.signature(encode).parameters
         arguments: dict[str, Any] = {
             "prompt": [prompt],
             "prompt_2": None,
@@ -86,7 +91,7 @@ class TextToImage:
             asked = {name: torch.cat([one[name] for one in embeddings]) for name in embeddings[0]}
         else:
             asked = {"prompt": list(texts)}
-            if negative and "negative_prompt" in inspect.signature(self.pipeline.__call__).parameters:
+            if negative:
                 asked["negative_prompt"] = [negative] * len(texts)
         if size is not None:
             asked["height"], asked["width"] = size
@@ -182,8 +187,7 @@ def _scheduler(name: str, own: Any) -> Any:
     if name not in SCHEDULERS:
         close = nearest(name, SCHEDULERS)
         raise ValueError(f"no sampler is called {name!r}" + (f"; did you mean {close!r}?" if close else ""))
-    kind, more = SCHEDULERS[name]
-    found = getattr(diffusers, kind)
+    found = getattr(diffusers, SCHEDULERS[name])
     if found.__name__ not in {other.__name__ for other in own.compatibles} | {type(own).__name__}:
         raise ValueError(f"sampler {name!r} cannot follow the noise schedule of {type(own).__name__}")
-    return found.from_config(own.config, **more)
+    return found.from_config(own.config)

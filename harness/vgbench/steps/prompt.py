@@ -18,7 +18,7 @@ def prompt(step: Step) -> Made:
     """
     strategy = step.params["prompts"]
     found: Sequence[str] = step.load(strategy)(step.params["class"], step.params["n"], step)
-    if not found or not all(isinstance(text, str) and text.strip() for text in found):
-        raise ValueError(f"prompts={strategy.name} answered {list(found)[:3]!r}: one text or more is needed")
+    if isinstance(found, str) or not found or not all(isinstance(text, str) and text.strip() for text in found):
+        raise ValueError(f"prompts={strategy.name} answered {found!r:.80}: a list of one text or more is needed")
     (step.out / PROMPTS_FILE).write_text(json.dumps({"prompts": list(found)}, indent=1) + "\n")
     return Made(len(found))

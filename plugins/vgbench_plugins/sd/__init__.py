@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from vgbench import (
@@ -27,11 +27,13 @@ from vgbench import (
 if TYPE_CHECKING:
     from vgbench.diffusion import Recipe
 
+N_PROMPTS = 16  # of a strategy that samples: GenBench's `total_num_temps` (protocols §1.3)
 LDM = "Rombach et al., High-resolution image synthesis with latent diffusion models, CVPR 2022"
 # Images a second of the published models: one A100-80G, diffusers with PyTorch's attention, batch 1, 50 steps, 512 px:
 # 1.604 s an image of 82.8 TFLOP (fal.ai's comparison, in performance.md §3). Others by their share of the work.
 PUBLISHED_TFLOP_PER_SECOND = 82.8 / 1.604
 PUBLISHED = "published: 51.6 TFLOP/s on one A100-80G, diffusers, batch 1 (fal.ai)"
+ASSUMED = f"assumed to be as large as Stable Diffusion 1.5; {PUBLISHED}"
 BYTES = {"jpeg": 0.58, "png": 1.63}  # of a pixel; measured on the photographs of `vgbench bench`, 512 px
 
 
@@ -56,12 +58,12 @@ class Model:
     codec: Literal["jpeg", "png"] = "jpeg"
     prompts: str = "simple"
     images_per_second: float | None = None
+    rate: str = PUBLISHED
 
 
 TOYBOX_SHA256 = "ba5e35ade5f1773cb2bebad8aa4e5fd9ff968a697c196d130aa1cebc54fb246b"  # of the folder: what training wrote
 _HUB = "hf://models/"
 _OPENRAIL = "CreativeML OpenRAIL-M"
-_PIPELINE = "the weights of a pipeline of diffusers"
 MODELS = {
     "sd-1.4": Model(
         "sd-1.4", "Stable Diffusion 1.4", f"{_HUB}CompVis/stable-diffusion-v1-4", _OPENRAIL, 512, 0.803, 2.515
@@ -108,7 +110,7 @@ MODELS["toybox"] = Model(
     dtype="float32",
     codec="png",
     prompts="name",
-    images_per_second=6.0,  # measured on one core (vgbench bench generate)
+    images_per_second=6.4,  # measured on one core (vgbench bench generate)
 )
 
 
@@ -135,7 +137,8 @@ def _place(g: Graph, entry: ClassEntry, strategy: str, name: str, options: Mappi
 def _strategy(options: Mapping[str, Any], request: DataRequest) -> str:
     """Return the name of the prompts' part; ``dataset-templates`` are those declared for the class list's data set."""
     name = options["prompts"] or (MODELS[options["model"]].prompts if options["path"] is None else "simple")
-    return f"genbench/{request.classes.name}" if name == "dataset-templates" else str(name)
+    data_set = request.classes.name.partition("/")[0]  # of "cifar-10/cat,dog", some classes of it
+    return f"genbench/{data_set}" if name == "dataset-templates" else str(name)
 
 
 def _recipe(g: Graph, options: Mapping[str, Any]) -> Recipe:
@@ -147,7 +150,7 @@ def _recipe(g: Graph, options: Mapping[str, Any]) -> Recipe:
         pipeline = g.weights(model.weights)
     else:
         pipeline = g.path(options["path"])
-        model = Model("", "", "", "", 512, 0.803, 2.515)
+        model = replace(MODELS["sd-1.5"], rate=ASSUMED)
     steps = options["steps"] or model.steps
     codec = options["codec"] or model.codec
     keep = _kept(options["keep"])
@@ -176,11 +179,12 @@ def _recipe(g: Graph, options: Mapping[str, Any]) -> Recipe:
 
 
 def _rate(model: Model, steps: int, px: int, codec: str) -> Rate:
+    """Return images a second: measured, or by TFLOP, which are taken to grow with the pixels (assumed)."""
     n_bytes = BYTES[codec] * px * px
     if model.images_per_second is not None:
         return Rate(model.images_per_second * model.steps / steps, n_bytes)
     tflop = (2 * steps * model.unet + model.vae) * (px / model.px) ** 2
-    return Rate(PUBLISHED_TFLOP_PER_SECOND / tflop, n_bytes, PUBLISHED)
+    return Rate(PUBLISHED_TFLOP_PER_SECOND / tflop, n_bytes, model.rate)
 
 
 def _kept(text: str) -> tuple[int, int] | None:
@@ -205,7 +209,7 @@ _OPTIONS = (
         "prompts", "str", "", "prompt strategy: a part of kind prompts, or dataset-templates (default: the model's)"
     ),
     Option("negative", "str", "", "negative prompt"),
-    Option("n_prompts", "int", 16, "how many prompts a strategy that samples writes", minimum=1),
+    Option("n_prompts", "int", N_PROMPTS, "how many prompts a strategy that samples writes", minimum=1),
     Option("wordnet", "path", None, "folder of WordNet 3.0's database (data.noun), for prompts=hypernym"),
     Option("steps", "int", None, "denoising steps (default: the model's: 50; toybox 20)", minimum=1),
     Option("guidance", "float", None, "classifier-free guidance (default: the model's: 7.5; toybox 3)", minimum=0),

@@ -217,9 +217,7 @@ def train(
     noise_of = scheduler()
     signal = noise_of.alphas_cumprod
     snr = signal / (1 - signal)
-    weight = (snr.clamp(max=MIN_SNR) / (snr + 1)).clamp(
-        min=0.05
-    )  # of v; the last step, without signal, counts a little
+    weight = (snr.clamp(max=MIN_SNR) / (snr + 1)).clamp(min=0.05)  # of v; the step without signal counts a little
     weight = weight / weight.mean()
     generator = torch.Generator()
     is_coarse = torch.from_numpy(corpus.pages.factors.kind < kinds.N_COARSE)

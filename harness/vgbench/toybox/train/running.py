@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 STATE_FILE, LOG_FILE = "state.safetensors", "training.json"
-SAVE_SECONDS = 240.0
+SAVE_SECONDS = 240.0  # ours, as the next two
 COOLDOWN = 0.2  # of the steps, at the end: the learning rate goes to 0 in a straight line
 WARMUP = 100  # steps
 

@@ -24,10 +24,10 @@ N_JUDGED = 2_000
 class Recipe:
     """Numbers of a training run (ours, chosen in one trial)."""
 
-    channels: int = 4
-    n_images: int = 60_000
-    steps: int = 4_000
-    batch: int = 32
+    channels: int = 8
+    n_images: int = 40_000
+    steps: int = 8_000
+    batch: int = 16
     lr: float = 2e-3
     weight_decay: float = 0.0
     noise: float = 0.1  # added to latents whose standard deviation is about 1: near latents give near images
