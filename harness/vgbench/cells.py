@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -92,8 +93,27 @@ def _counts(planned: PlannedCell, store: Store) -> results.Counts | None:
         requested=None if asked is None else asked * len(index.per_class),
         per_class=index.per_class,
         shortfall={} if asked is None else {c: asked - n for c, n in index.per_class.items() if n < asked},
-        rejected=index.rejected,
+        **rejected(planned.images, store),
     )
+
+
+def rejected(images: Images, store: Store) -> dict[str, Any]:
+    """Add up what was left out of an image set: by its selection, and by what made or found the shards it lies in."""
+    total = Counter(store.commit_of(images.index.digest).rejected)
+    per_class: dict[str, dict[str, int]] = {}
+    is_by_class = len(images.members) == len(images.classes) and all(isinstance(m, Head) for m in images.members)
+    for i, member in enumerate(images.members):
+        node, shards = (member.node if isinstance(member, Head) else member), shard_count(member)
+        if node.digest == images.index.digest:  # a set that is its own index
+            continue
+        found: Counter[str] = Counter()
+        for shard in store.shards(node.digest):
+            if shard.record["shard"] < shards:
+                found.update(shard.rejected)
+        total.update(found)
+        if is_by_class and found:
+            per_class[images.classes.ids[i]] = dict(sorted(found.items()))
+    return {"rejected": dict(sorted(total.items())), "rejected_per_class": per_class}
 
 
 def observed(planned: PlannedCell, store: Store) -> results.Observed:

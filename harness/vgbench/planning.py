@@ -101,6 +101,7 @@ class Builder:
                 request.classes,
                 images_per_class=request.images_per_class,
                 exclude=request.exclude,
+                finds_images=spec.finds_images,
                 partial=request.partial,
             )
 
@@ -320,6 +321,7 @@ _EXTRAS = {
     "sentencepiece": "diffusion",
     "open_clip": "clip",
     "transformers": "clip",
+    "faiss": "retrieval",
     "optuna": "trex",
     "sklearnex": "trex-intel",
 }

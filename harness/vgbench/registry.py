@@ -199,7 +199,7 @@ class Registry:
         return Chosen(self._seeing(offer.spec, options), offer.distribution, options)
 
     def _seeing(self, spec: SourceSpec, options: Mapping[str, Any]) -> SourceSpec:
-        """Return a source that sees what the components of its mixtures see; any other as it is."""
+        """Return a source that sees and finds what the components of its mixtures do; any other as it is."""
         texts = [options[option.name] for option in spec.options if option.type == "mixture"]
         parts = [self.source(component.source).spec for text in texts for component in mixture.parse(text)]
         if not parts:
@@ -210,6 +210,7 @@ class Registry:
         return replace(
             spec,
             sees=Sees(level, tuple(models)),
+            finds_images=any(part.finds_images for part in parts),
             license="; ".join(f"{name}: {part.license}" for name, part in named.items() if part.license),
             generator_training_data="; ".join(f"{name}: {p.generator_training_data}" for name, p in named.items()),
         )

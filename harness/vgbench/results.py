@@ -118,13 +118,18 @@ class Control(Record):
 
 
 class Counts(Record):
-    """Images used and asked for. ``shortfall``: classes with fewer than asked, and by how many."""
+    """Images used and asked for. ``shortfall``: classes with fewer than asked, and by how many.
+
+    ``rejected``: what was left out by reason, when the images were made or found and when they were chosen, of what
+    lies in the shards that were used; ``rejected_per_class``: of a source that makes class by class.
+    """
 
     images: int
     requested: int | None
     per_class: dict[str, int]
     shortfall: dict[str, int]
     rejected: dict[str, int]
+    rejected_per_class: dict[str, dict[str, int]]
 
 
 class Content(Record):

@@ -54,7 +54,16 @@ def make_cell(
         for name, value in (more or {}).items()
     ]  # fmt: skip
     counts = (
-        {"images": images[1], "requested": None, "per_class": {}, "shortfall": {}, "rejected": {}} if images else None
+        {
+            "images": images[1],
+            "requested": None,
+            "per_class": {},
+            "shortfall": {},
+            "rejected": {},
+            "rejected_per_class": {},
+        }
+        if images
+        else None
     )
     task = f"{column}{options}{version}"
     return Cell.model_validate(

@@ -312,6 +312,7 @@ class GenerateAnswer(Record):
     per_class: dict[str, int]
     shortfall: dict[str, int]
     rejected: dict[str, int]
+    rejected_per_class: dict[str, dict[str, int]]
 
 
 class ClassValue(Record):

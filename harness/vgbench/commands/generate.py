@@ -16,7 +16,7 @@ from vgbench.types import Option
 if TYPE_CHECKING:
     from vgbench.commands import Context
     from vgbench.registry import Registry
-    from vgbench.store import Commit
+    from vgbench.store import Store
 
 COUNT = Option("--images-per-class", "count", None, "how many images of each class")
 
@@ -54,7 +54,7 @@ def call(args: argparse.Namespace, context: Context) -> int:
     )
     store = Store(context.home)
     found = ImageSet.open(artifact(wanted.images, store))
-    about = _about(wanted, store.commit_of(wanted.images.index.digest), args, n, context.registry)
+    about = _about(wanted, store, args, n, context.registry)
     with whole_folder(target) as staging:
         formats.export(staging, found, wanted.images.classes, kind=args.format, about=about)
     counts = about["counts"]
@@ -70,9 +70,12 @@ def call(args: argparse.Namespace, context: Context) -> int:
 
 
 def _about(
-    wanted: WantedImages, index: Commit, args: argparse.Namespace, n: int | None, registry: Registry
+    wanted: WantedImages, store: Store, args: argparse.Namespace, n: int | None, registry: Registry
 ) -> dict[str, Any]:
     """Return the manifest's head: what the images are, from whom, and under which licence."""
+    from vgbench.cells import rejected
+
+    index = store.commit_of(wanted.images.index.digest)
     spec, classes = wanted.source.spec, wanted.images.classes
     names = sorted({str(node.param["dataset"]) for node in wanted.images.index.walk() if "dataset" in node.param})
     real = [registry.datasets.get(name).spec for name in names]
@@ -108,6 +111,6 @@ def _about(
             "images": index.items,
             "per_class": index.per_class,
             "shortfall": {} if n is None else {c: n - k for c, k in index.per_class.items() if k < n},
-            "rejected": index.rejected,
+            **rejected(wanted.images, store),
         },
     }

@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 
+import numpy as np
+
+from vgbench.copies import copies
 from vgbench.images import INDEX_FILE, SHARD_FILE, ImageSet, read_table, write_index
+from vgbench.steps.fingerprint import read_prints
 from vgbench.types import Artifact, Made, Step
 
 Row = tuple[str, int, int, int, int, str]  # image id, label, member, shard, row, sha256
@@ -15,14 +19,17 @@ def select(step: Step) -> Made:
     """Write ``index.parquet`` with the first ``images_per_class`` images of each class.
 
     Of class nodes the lowest indices are kept; of a whole set the lowest by SHA-256 of the image id, so that a
-    smaller request is always part of a larger one. Copies of excluded images (equal bytes) are left out and
-    counted. An image of a multi-label set counts for each of its classes: it is kept if it is among the first of one
-    of them, once, with all its labels. Raises ``ValueError`` naming the classes that end up without an image, unless
-    the choice is partial.
+    smaller request is always part of a larger one. Copies of excluded images are left out and counted: equal bytes,
+    and where images come with fingerprints (inputs ``prints`` and ``exclude_prints``) whatever `vgbench.copies` tells.
+    An image of a multi-label set counts for each of its classes: it is kept if it is among the first of one of them,
+    once, with all its labels. Raises ``ValueError`` naming the classes that end up without an image, unless the choice
+    is partial.
     """
     class_ids: list[str] = step.params["class_ids"]
     limit: int | None = step.params["images_per_class"]
     excluded = _hashes(step.inputs["exclude"]) if "exclude" in step.inputs else set()
+    if "prints" in step.inputs:
+        excluded |= _copies(step.inputs["prints"], step.inputs["exclude_prints"])
     label_lists: dict[Row, list[int]] | None = None
     if "set" in step.inputs:
         found = ImageSet.open(step.inputs["set"])
@@ -30,9 +37,9 @@ def select(step: Step) -> Made:
     else:
         groups = [_rows_of_class(member, label) for label, member in enumerate(step.inputs["member"].members)]
     chosen: dict[Row, None] = {}  # in order; an image stands once, whatever the number of its classes
-    copies: set[Row] = set()
+    left_out: set[Row] = set()
     for group in groups:
-        copies.update(row for row in group if row[5] in excluded)
+        left_out.update(row for row in group if row[5] in excluded)
         chosen.update(dict.fromkeys([row for row in group if row[5] not in excluded][:limit]))
     rows = list(chosen)
     lists = [[row[1]] for row in rows] if label_lists is None else [label_lists[row] for row in rows]
@@ -42,7 +49,7 @@ def select(step: Step) -> Made:
     if empty and not step.params.get("partial"):
         raise ValueError(f"{len(empty)} of {len(class_ids)} classes have no image: {', '.join(empty[:5])}")
     write_index(step.out, rows, label_lists=None if label_lists is None else lists)
-    return Made(len(rows), per_class, {"copy of an excluded image": len(copies)} if copies else {})
+    return Made(len(rows), per_class, {"copy of an excluded image": len(left_out)} if left_out else {})
 
 
 def _rows_of_class(member: Artifact, label: int) -> list[Row]:
@@ -92,3 +99,10 @@ def _hashes(excluded: Artifact) -> set[str]:
             name = SHARD_FILE if (folder / SHARD_FILE).exists() else INDEX_FILE
             hashes.update(read_table(folder / name, ["sha256"])["sha256"].to_pylist())
     return hashes
+
+
+def _copies(found: Artifact, excluded: Artifact) -> set[str]:
+    """Return the byte hashes of the found images that are copies of an excluded one."""
+    hashes, prints = read_prints(found)
+    known = np.concatenate([read_prints(artifact)[1] for artifact in excluded.members])
+    return {hashes[i] for i in np.flatnonzero(copies(prints, known))}
