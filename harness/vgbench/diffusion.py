@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from vgbench import stages
-from vgbench.errors import CannotServe, UsageError
-from vgbench.types import ClassEntry, Graph, Input, Node, Part, Place, Rate, StepRef
+from vgbench.errors import UsageError
+from vgbench.types import ClassEntry, Graph, Input, Node, Place, Rate, StepRef
 
 NEEDS = ("torch", "diffusers", "transformers", "safetensors")
 DIFFUSE = StepRef(
@@ -20,8 +20,6 @@ DIFFUSE = StepRef(
     gpu=True,
     needs=NEEDS,
 )
-# The rate is assumed: of strategies that only fill in texts; a T5's is not known.
-PROMPT = StepRef("vgbench.prompt", "1", "vgbench.steps.prompt:prompt", seed="source", rate=Rate(1_000, 1_000))
 
 Safety = Literal["off", "flag", "redraw"]
 
@@ -96,29 +94,3 @@ def images_of(g: Graph, entry: ClassEntry, prompts: Sequence[str] | Node, recipe
         if recipe.rate is not None:
             step = replace(step, rate=replace(recipe.rate, items_per_second=recipe.rate.items_per_second * n / m))
     return g.node(step, inputs=inputs, params=params)
-
-
-def prompts_of(
-    g: Graph, entry: ClassEntry, strategy: Part, *, n: int, more: Mapping[str, Any] | None = None
-) -> list[str] | Node:
-    """Return a class's prompts by a part of kind ``prompts``: texts, or the node that writes them.
-
-    A part with ``templates`` is filled with the class's name here. One with an ``entry`` is a function that runs in a
-    worker: its node holds the fields of the class that the part's ``uses`` name, and ``more`` (places, say); ``n`` is
-    how many prompts it may sample.
-    ``CannotServe`` where the class list lacks what is used.
-    """
-    values = strategy.values
-    if not strategy.entry:
-        return [template.replace("{}", entry.name) for template in values["templates"]]
-    fields: dict[str, Any] = {name: getattr(entry, name) for name in values.get("uses", ("name",))}
-    if missing := [name for name, value in fields.items() if not value]:
-        raise CannotServe(
-            f"prompts={strategy.name} uses the {missing[0]} of a class, and {entry.id!r} has none in its list",
-            hint="another strategy, or a class list that says it: vgbench list parts",
-        )
-    fields = {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
-    params = {"prompts": strategy, "class": fields, "n": n, **(more or {})}
-    if values.get("weights"):
-        params["weights"] = g.weights(values["weights"])
-    return g.node(replace(PROMPT, needs=strategy.needs), params=params)

@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from vgbench import (
-    CannotServe,
     ClassEntry,
     DataRequest,
     Graph,
     Node,
     Option,
-    Place,
     Rate,
     Sees,
     SourceSpec,
@@ -116,29 +114,17 @@ MODELS["toybox"] = Model(
 
 def draw(g: Graph, entry: ClassEntry, request: DataRequest, options: Mapping[str, Any]) -> Node:
     """Return the endless images of one class."""
-    from vgbench import diffusion  # late: `list` and `--help` need it not, and have 200 ms
+    from vgbench import diffusion, prompting  # late: `list` and `--help` need them not, and have 200 ms
 
-    recipe, strategy = _recipe(g, options), g.part("prompts", _strategy(options, request))
-    more = {name: _place(g, entry, strategy.name, name, options) for name in strategy.values.get("places", ())}
-    prompts = diffusion.prompts_of(g, entry, strategy, n=options["n_prompts"], more=more)
-    return diffusion.images_of(g, entry, prompts, recipe)
-
-
-def _place(g: Graph, entry: ClassEntry, strategy: str, name: str, options: Mapping[str, Any]) -> Place:
-    """Return a place that a strategy reads: an option of its name says where it lies."""
-    if options.get(name) is None:
-        hint = f"{name}=FOLDER says where (Debian: wordnet-base, /usr/share/wordnet)" if name == "wordnet" else None
-        raise UsageError(f"prompts={strategy} reads {name}", hint=hint)
-    if name == "wordnet" and not re.fullmatch(r"n\d{8}", entry.id):
-        raise CannotServe(f"prompts={strategy} takes classes of WordNet, and {entry.id!r} is none of its ids")
-    return g.path(options[name])
+    places = {"wordnet": options["wordnet"]}
+    strategy, n = _strategy(options), options["n_prompts"]
+    prompts = prompting.prompts_of(g, entry, request.classes, strategy, n=n, places=places)
+    return diffusion.images_of(g, entry, prompts, _recipe(g, options))
 
 
-def _strategy(options: Mapping[str, Any], request: DataRequest) -> str:
-    """Return the name of the prompts' part; ``dataset-templates`` are those declared for the class list's data set."""
-    name = options["prompts"] or (MODELS[options["model"]].prompts if options["path"] is None else "simple")
-    data_set = request.classes.name.partition("/")[0]  # of "cifar-10/cat,dog", some classes of it
-    return f"genbench/{data_set}" if name == "dataset-templates" else str(name)
+def _strategy(options: Mapping[str, Any]) -> str:
+    default = MODELS[options["model"]].prompts if options["path"] is None else "simple"
+    return str(options["prompts"] or default)
 
 
 def _recipe(g: Graph, options: Mapping[str, Any]) -> Recipe:
