@@ -31,6 +31,9 @@ PERMUTATIONS = 20  # label permutations of a probe's control (design §2)
 
 # Rates: measured on digits on one core of the 2-core reference machine; networks with recipe digits-small.
 SELECT = StepRef("vgbench.select", "1", "vgbench.steps.select:select", rate=Rate(35_000, 110))
+FINGERPRINT = StepRef(
+    "vgbench.fingerprint", "1", "vgbench.steps.fingerprint:fingerprint_images", rate=Rate(2_000, 2_400)
+)
 UNION = StepRef("vgbench.union", "1", "vgbench.steps.union:union", rate=Rate(35_000, 110))
 LABEL = StepRef("vgbench.label", "1", "vgbench.steps.label:label", rate=Rate(30_000, 110))
 PACK = StepRef("vgbench.pack", "1", "vgbench.steps.pack:pack", rate=Rate(1_000, 8_000))
@@ -60,6 +63,9 @@ ENCODE_CAPTIONS = StepRef(
     rate=Rate(100, 2_100),
     needs=TORCH,
 )
+ENCODE_CORPUS = replace(ENCODE_CAPTIONS, id="vgbench.encode_corpus", entry="vgbench.steps.captions:encode_corpus")
+INDEX_KINDS = ("flat", "ivf-flat", "ivf-pq")
+INDEX = StepRef("vgbench.index", "1", "vgbench.steps.index:index", rate=Rate(50_000, 2_100), needs=("faiss",))
 MTS = StepRef("vgbench.mts", "1", "vgbench.steps.similarity:mts", rate=Rate(10_000))
 SCORE = StepRef("vgbench.score", "3", "vgbench.steps.score:score", rate=Rate(43_000, 75))
 
@@ -71,13 +77,15 @@ def select(
     *,
     images_per_class: int | None,
     exclude: Sequence[Node] = (),
+    finds_images: bool = False,
     partial: bool = False,
 ) -> Images:
     """Choose the images of a request: the first ``images_per_class`` of each class's node, or of a whole set.
 
     Of a whole set the lowest by SHA-256 of the image id are kept, so smaller requests nest in larger ones.
-    Images whose bytes equal one of ``exclude`` are left out and counted. A class without an image is an error, unless
-    the choice is ``partial``. A set may hold more classes than are asked for.
+    Images whose bytes equal one of ``exclude`` are left out and counted; where a source ``finds_images``, also those
+    that look the same (`vgbench.copies`). A class without an image is an error, unless the choice is ``partial``. A set
+    may hold more classes than are asked for.
     """
     inputs: dict[str, Input] = {f"exclude/{i:04d}": node for i, node in enumerate(exclude)}
     if isinstance(found, Images):
@@ -86,6 +94,12 @@ def select(
     else:
         inputs |= {f"member/{i:04d}": head for i, head in enumerate(found)}
         members = tuple(found)
+    if finds_images and exclude:
+        here: dict[str, Input] = {"images": found} if isinstance(found, Images) else dict(inputs)
+        prints = {name: given for name, given in here.items() if not name.startswith("exclude/")}
+        inputs["prints"] = g.node(FINGERPRINT, inputs=prints)
+        for i, node in enumerate(exclude):
+            inputs[f"exclude_prints/{i:04d}"] = g.node(FINGERPRINT, inputs={"images": node})
     params: dict[str, Any] = {"class_ids": list(classes.ids), "images_per_class": images_per_class}
     if isinstance(found, Images) and found.classes.ids != classes.ids:
         params["set_class_ids"] = list(found.classes.ids)
@@ -224,6 +238,17 @@ def text_features(g: Graph, encoder: Part | Encoder, classes: ClassList, prompts
         "threads": 1,
     }
     return g.node(replace(ENCODE_TEXT, needs=network.part.needs), params=params)
+
+
+def captions(g: Graph, corpus: Node, encoder: Encoder) -> Node:
+    """Embed the captions of a corpus, one for each of its images: ``features.npy`` (N, D) float32."""
+    params = {"encoder": encoder.part, "weights": encoder.weights, "batch": 64, "threads": 1}
+    return g.node(replace(ENCODE_CORPUS, needs=encoder.part.needs), inputs={"corpus": corpus}, params=params)
+
+
+def index(g: Graph, features: Node, *, kind: str) -> Node:
+    """Index features for nearest-neighbour search by cosine; ``auto`` chooses the kind by their number."""
+    return g.node(INDEX, inputs={"features": features}, params={"kind": kind})
 
 
 def probed(

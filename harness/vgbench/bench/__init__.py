@@ -12,6 +12,10 @@ SPEEDS = {
         "ten C of logistic regression: at least 3 times scikit-learn's speed, certified",
     ),
     "decode": ("vgbench.bench.decode", "JPEG of 512 px to 224 px: at least 2.5 times Pillow's speed, the same pixels"),
+    "knn": (
+        "vgbench.bench.knn",
+        "nearest of 200,000 vectors: at least 20 times the speed of exact search, recall 0.99",
+    ),
     "generate": ("vgbench.bench.generate", "text to images: at least 0.97 times the speed of a bare call of diffusers"),
     "embed": ("vgbench.bench.embed", "JPEG to features: at most 1.15 times the slower of decoding and network"),
 }

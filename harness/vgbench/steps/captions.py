@@ -10,11 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vgbench.images import write_table
+from vgbench.images import read_table, write_table
 from vgbench.inplace import local
 from vgbench.steps.embed import ROWS_FILE
 from vgbench.steps.encode import embedded_texts, write_features
 from vgbench.types import Made, Step
+
+CORPUS_FILE = (
+    "corpus.parquet"  # of a corpus in the store: ``image_id``, ``caption`` and more, in the order of its images
+)
 
 
 def encode_prompts(step: Step) -> Made:
@@ -47,6 +51,16 @@ def encode_captions(step: Step) -> Made:
     }
     made = _encode(step, [caption for _, caption in kept], columns)
     return Made(made.items, rejected={"empty caption": len(found) - len(kept)} if len(kept) < len(found) else {})
+
+
+def encode_corpus(step: Step) -> Made:
+    """Write the same of the captions of a corpus in the store (input ``corpus``), a row for each of its images.
+
+    An image without a caption has that of no words.
+    """
+    table = read_table(step.inputs["corpus"].path / CORPUS_FILE, ["image_id", "caption"])
+    captions = [caption or "" for caption in table["caption"].to_pylist()]
+    return _encode(step, captions, {"image_id": table["image_id"].to_pylist(), "label": np.full(len(captions), -1)})
 
 
 def read_captions(path: Path) -> list[tuple[str, str]]:

@@ -1,0 +1,186 @@
+"""The nearest vectors of many by cosine: exactly, or by an index of faiss that knows what it misses.
+
+An index is a folder: ``vectors.npy`` (N, D) float32 of length 1, for the approximate kinds ``index.faiss`` besides, and
+``index.json``. Both are memory-mapped. How many lists are probed is measured when it is built: the fewest at which
+search finds ``RECALL`` of what exact search finds, for some of its own vectors.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+Kind: TypeAlias = Literal["flat", "ivf-flat", "ivf-pq"]
+KINDS: tuple[Kind, ...] = ("flat", "ivf-flat", "ivf-pq")
+VECTORS_FILE, FAISS_FILE, META_FILE = "vectors.npy", "index.faiss", "index.json"
+FLAT_UP_TO, IVF_UP_TO = 100_000, 5_000_000  # vectors; performance.md §4
+K = 10
+RECALL = 0.995  # of the K nearest, when it is built: a margin over the 0.99 that other queries should find
+N_TUNING = 200  # of its own vectors, by which nprobe is chosen (ours)
+POINTS_PER_LIST = 64  # k-means sees so many (ours; faiss takes 256 at most)
+CODE_DIMENSIONS = 8  # of a vector to each byte of a product code
+RERANK = 10  # of k: so many candidates of product codes are compared exactly
+BLOCK = 65_536  # vectors compared at a time in exact search
+
+Float: TypeAlias = NDArray[np.float32]
+Found: TypeAlias = tuple[
+    Float, NDArray[np.int64]
+]  # similarities and rows, (Q, k), nearest first; row -1: there is none
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An opened index. ``n_lists``, ``nprobe`` and ``recall`` (at 10, as tuned) of the approximate kinds."""
+
+    kind: Kind
+    vectors: Any  # (N, D), memory-mapped
+    lists: Any = None
+    n_lists: int = 0
+    nprobe: int = 0
+    recall: float = 1.0
+
+    @classmethod
+    def open(cls, folder: Path) -> Index:
+        """Open an index that `build` wrote; nothing is read before it is searched."""
+        meta = json.loads((folder / META_FILE).read_text())
+        vectors = np.load(folder / VECTORS_FILE, mmap_mode="r")
+        lists = None
+        if meta["kind"] != "flat":
+            lists = faiss.read_index(str(folder / FAISS_FILE), faiss.IO_FLAG_MMAP)
+        return cls(meta["kind"], vectors, lists, meta["n_lists"], meta["nprobe"], meta["recall"])
+
+    def search(self, queries: NDArray[Any], k: int, *, nprobe: int | None = None) -> Found:
+        """Return the k nearest of each query (Q, D), which need not be of length 1, by cosine."""
+        asked = unit(queries)
+        if self.lists is None:
+            return exact(asked, self.vectors, k)
+        given = faiss.SearchParametersIVF(nprobe=nprobe or self.nprobe)  # type: ignore[call-arg]  # made at run time
+        if self.kind == "ivf-flat":
+            similarities, rows = self.lists.search(asked, k, params=given)
+            return similarities, rows
+        _, candidates = self.lists.search(asked, k * RERANK, params=given)
+        return _reranked(asked, self.vectors, candidates, k)
+
+
+def build(folder: Path, vectors: NDArray[Any], kind: Kind | Literal["auto"]) -> Index:
+    """Write an index of vectors (N, D) into ``folder`` and open it.
+
+    ``auto``: exact up to 100,000 vectors, inverted lists up to 5 million, product codes with exact rerank beyond.
+    Raises ``ValueError`` for no vectors, and for one that has no direction.
+    """
+    if not len(vectors):
+        raise ValueError("there is nothing to index")
+    n, dimensions = vectors.shape
+    np.save(folder / VECTORS_FILE, unit(vectors))
+    stored = np.load(folder / VECTORS_FILE, mmap_mode="r")
+    if kind == "auto":
+        kind = "flat" if n <= FLAT_UP_TO else "ivf-flat" if n <= IVF_UP_TO else "ivf-pq"
+    found = Index(kind, stored)
+    if kind != "flat":
+        found = _tuned(_with_lists(kind, stored, n, dimensions))
+        faiss.write_index(found.lists, str(folder / FAISS_FILE))
+    meta = {name: value for name, value in asdict(_bare(found)).items() if name not in ("vectors", "lists")}
+    meta |= {"n": n, "dimensions": dimensions}
+    (folder / META_FILE).write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
+    return found
+
+
+def exact(queries: Float, vectors: Any, k: int) -> Found:
+    """Compare queries (Q, D) with every vector, of equal similarities the first row first."""
+    k = min(k, len(vectors))
+    best: Found = (np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
+    for start in range(0, len(vectors), BLOCK):
+        part = queries @ np.asarray(vectors[start : start + BLOCK], np.float32).T
+        similarities = np.concatenate([best[0], part], axis=1)
+        here = np.broadcast_to(np.arange(start, start + part.shape[1]), part.shape)
+        rows = np.concatenate([best[1], here], axis=1)
+        best = _first(similarities, rows, k)
+    return best
+
+
+def unit(vectors: NDArray[Any]) -> Float:
+    """Return vectors (N, D) at length 1; ``ValueError`` for one of length 0 or not finite."""
+    values = np.asarray(vectors, np.float32)
+    length = np.linalg.norm(values, axis=1, keepdims=True)
+    if not (np.isfinite(length).all() and (length > 0).all()):
+        raise ValueError("a vector to index or to search with has no direction")
+    return np.ascontiguousarray(values / length)
+
+
+def recall(found: Iterable[NDArray[np.int64]], truth: Iterable[NDArray[np.int64]]) -> float:
+    """Return the mean share of the true neighbours (Q, k) that were found (Q, k)."""
+    return float(np.mean([len(np.intersect1d(a, b)) / max(len(b), 1) for a, b in zip(found, truth, strict=True)]))
+
+
+def _with_lists(kind: Kind, vectors: Any, n: int, dimensions: int) -> Index:
+    n_lists = max(1, min(2 ** round(math.log2(2 * math.sqrt(n))), n // POINTS_PER_LIST or 1))
+    coarse = faiss.IndexFlatIP(dimensions)
+    lists: Any
+    if kind == "ivf-flat":
+        lists = faiss.IndexIVFFlat(coarse, dimensions, n_lists, faiss.METRIC_INNER_PRODUCT)
+    else:
+        codes = next(m for m in range(max(1, dimensions // CODE_DIMENSIONS), 0, -1) if dimensions % m == 0)
+        lists = faiss.IndexIVFPQ(coarse, dimensions, n_lists, codes, 8, faiss.METRIC_INNER_PRODUCT)
+    lists.cp.max_points_per_centroid = POINTS_PER_LIST
+    lists.cp.spherical = True
+    rows = np.sort(np.random.default_rng(0).choice(n, min(n, max(POINTS_PER_LIST * n_lists, 10_000)), replace=False))
+    lists.train(np.ascontiguousarray(vectors[rows]))
+    for start in range(0, n, BLOCK):
+        lists.add(np.ascontiguousarray(vectors[start : start + BLOCK]))
+    return Index(kind, vectors, lists, n_lists)
+
+
+def _tuned(index: Index) -> Index:
+    """Return the index with the fewest lists probed (a power of two) at which it finds `RECALL` of the neighbours."""
+    n = len(index.vectors)
+    rows = np.sort(np.random.default_rng(1).choice(n, min(n, N_TUNING), replace=False))
+    queries = np.ascontiguousarray(index.vectors[rows])
+    k = min(K + 1, n)  # each finds itself too, which is no merit
+    truth = exact(queries, index.vectors, k)[1]
+    nprobe, reached = 1, 0.0
+    while True:
+        found = index.search(queries, k, nprobe=nprobe)[1]
+        reached = recall([f[f != own] for f, own in zip(found, rows, strict=True)], _others(truth, rows))
+        if reached >= RECALL or nprobe >= index.n_lists:
+            break
+        nprobe = min(2 * nprobe, index.n_lists)
+    return Index(index.kind, index.vectors, index.lists, index.n_lists, nprobe, round(reached, 4))
+
+
+def _others(truth: NDArray[np.int64], rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return each row's neighbours without itself; where copies of it crowd it out, without the last."""
+    return [t[t != own] if own in t else t[:-1] for t, own in zip(truth, rows, strict=True)]
+
+
+def _bare(index: Index) -> Index:
+    return Index(index.kind, None, None, index.n_lists, index.nprobe, index.recall)
+
+
+def _reranked(queries: Float, vectors: Any, candidates: NDArray[np.int64], k: int) -> Found:
+    similarities = np.full(candidates.shape, -np.inf, np.float32)
+    for i, rows in enumerate(candidates):
+        there = rows >= 0
+        similarities[i, there] = np.asarray(vectors[rows[there]], np.float32) @ queries[i]
+    return _first(similarities, candidates, k)
+
+
+def _first(similarities: Float, rows: NDArray[np.int64], k: int) -> Found:
+    """Return the k highest of each row, equal ones by rising row."""
+    k = min(k, similarities.shape[1])
+    if similarities.shape[1] > 4 * k:  # all that could be among them, ties included
+        least = np.partition(similarities, -k, axis=1)[:, -k].min()
+        some = np.flatnonzero((similarities >= least).any(axis=0))
+        similarities, rows = similarities[:, some], rows[:, some]
+    order = np.lexsort((rows, -similarities), axis=1)[:, :k]
+    return (
+        np.ascontiguousarray(np.take_along_axis(similarities, order, 1)),
+        np.ascontiguousarray(np.take_along_axis(rows, order, 1).astype(np.int64)),
+    )
