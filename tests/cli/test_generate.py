@@ -27,6 +27,7 @@ from vgbench.registry import Registry
 SPELT = {
     "toybox": "toybox:micro_batch=8",
     "sd": "sd:model=toybox,steps=1,micro_batch=8",
+    "retrieval": "retrieval:corpus=toybox,pages=400,micro_batch=8",
     "original": "original",
     "mix": "mix:0.5*(toybox:micro_batch=8)+0.5*(original)",
     "folder": "folder:{folder}",
@@ -156,6 +157,7 @@ def test_manifest_says_what_the_images_are(exported: Path) -> None:
         "per_class": {f"digit-{i}": 12 for i in range(10)},
         "shortfall": {},
         "rejected": {},
+        "rejected_per_class": {},
     }
     assert [c["id"] for c in about["classes"]["classes"]] == [f"digit-{i}" for i in range(10)]
     assert about["real_data"] == [
