@@ -150,14 +150,19 @@ class Encoder:
     weights: Place
 
 
-def encoder(g: Graph, name: str) -> Part | Encoder:
+def encoder(g: Graph, name: str, *, reads_text: bool = False) -> Part | Encoder:
     """Return what an option of type ``encoder`` names: a declared encoder, or one whose weights the user brings.
+
+    ``reads_text``: one that is known to have no text tower is refused (``CannotServe``) before its weights are looked
+    for.
 
     The bytes of what lies at the path are in the key, the path is not. ``UsageError`` when nothing lies there, or the
     encoder's part has weights of its own (or, without a path, has none).
     """
     found, arch, path = split_encoder(name)
     part = g.part("encoder", found)
+    if reads_text and not part.values.get("text", True):
+        raise _without_text(found)
     form = part.values.get("form")
     if form and not path:
         raise UsageError(f"encoder {name!r} names no weights of yours", hint=f"write {form}")
@@ -192,9 +197,12 @@ def has_text(encoder: Part | Encoder) -> bool:
 def encoder_with_text(g: Graph, encoder: Part | Encoder) -> Encoder:
     """Return the network of an encoder that has a text tower; ``CannotServe`` for one that has none."""
     if not has_text(encoder):
-        name = encoder.part.name if isinstance(encoder, Encoder) else encoder.name
-        raise CannotServe(f"encoder {name!r} has no text tower", hint="for example: toybox-clip")
+        raise _without_text(encoder.part.name if isinstance(encoder, Encoder) else encoder.name)
     return encoder if isinstance(encoder, Encoder) else _network(g, encoder)
+
+
+def _without_text(name: str) -> CannotServe:
+    return CannotServe(f"encoder {name!r} has no text tower", hint="for example: toybox-clip")
 
 
 def _network(g: Graph, part: Part) -> Encoder:

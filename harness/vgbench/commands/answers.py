@@ -315,6 +315,26 @@ class GenerateAnswer(Record):
     rejected_per_class: dict[str, dict[str, int]]
 
 
+class IndexBuilt(Record):
+    """One index of a corpus. ``recall`` at 10, as tuned by its own vectors; ``n_lists`` 0 where search is exact."""
+
+    kind: Literal["flat", "ivf-flat", "ivf-pq"]
+    n: int
+    dimensions: int
+    n_lists: int
+    nprobe: int
+    recall: Finite
+
+
+class IndexAnswer(Record):
+    """What ``index build --json`` prints: where the index lies, and what it is by image and by text."""
+
+    schema_: Literal["vgbench.index/1"] = Field(alias="schema")
+    folder: str
+    images: int
+    indexes: dict[str, IndexBuilt]
+
+
 class ClassValue(Record):
     """One class's value over its n test items."""
 
@@ -484,6 +504,7 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "run": RunAnswer,
     "preview": PreviewAnswer,
     "generate": GenerateAnswer,
+    "index": IndexAnswer,
     "data": DataAnswer,
     "plugins-list": PluginList,
     "plugins-doctor": PluginDoctor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -56,7 +57,7 @@ def find(g: Graph, entry: ClassEntry, request: DataRequest, options: Mapping[str
     asked, depth = request.images_per_class, options["depth"]
     if asked is not None and asked > depth:
         raise UsageError(f"{asked} images per class of {depth} neighbours looked at", hint=f"retrieval:depth={asked}")
-    encoder = stages.encoder_with_text(g, stages.encoder(g, _encoder(options)))
+    encoder = stages.encoder_with_text(g, stages.encoder(g, _encoder(options), reads_text=True))
     places = {"wordnet": options["wordnet"]}
     prompts = prompting.prompts_of(g, entry, request.classes, options["prompts"], n=options["n_prompts"], places=places)
     inputs: dict[str, Input] = {}
@@ -70,8 +71,10 @@ def find(g: Graph, entry: ClassEntry, request: DataRequest, options: Mapping[str
         if options["images"] is not None:
             params["images"] = g.path(options["images"])
     else:
-        inputs["corpus"] = _corpus(g, options)
-        inputs["index"] = _index(g, inputs["corpus"], encoder, options)
+        is_toybox = options["corpus"] == "toybox"
+        corpus = g.node(DRAW_CORPUS, params={"n": options["pages"]}) if is_toybox else read(g, options["path"])
+        inputs["corpus"] = corpus
+        inputs["index"] = index_of(g, corpus, encoder, by=options["by"], kind=options["kind"])
     params |= {name: options[name] for name in ("depth", "duplicates", "max_unsafe", "min_aesthetic", "fetch")}
     params |= {"micro_batch": options["micro_batch"], "batch": 64, "threads": 1}
     return g.node(replace(RETRIEVE, needs=(*FAISS, *encoder.part.needs)), inputs=inputs, params=params)
@@ -81,16 +84,15 @@ def _encoder(options: Mapping[str, Any]) -> str:
     return str(options["encoder"] or ("toybox-clip" if options["corpus"] else "openai/vit-b-32"))
 
 
-def _corpus(g: Graph, options: Mapping[str, Any]) -> Node:
-    if options["corpus"]:
-        return g.node(DRAW_CORPUS, params={"n": options["pages"]})
-    return g.node(READ_CORPUS, params={"place": g.path(options["path"])})
+def read(g: Graph, path: str) -> Node:
+    """Return the corpus of captioned images that lies at a path."""
+    return g.node(READ_CORPUS, params={"place": g.path(path)})
 
 
-def _index(g: Graph, corpus: Node, encoder: stages.Encoder, options: Mapping[str, Any]) -> Node:
-    """Index the corpus by its images' or its captions' features."""
-    found = stages.features(g, corpus, encoder) if options["by"] == "image" else stages.captions(g, corpus, encoder)
-    return stages.index(g, found, kind=options["kind"])
+def index_of(g: Graph, corpus: Node, encoder: stages.Encoder, *, by: str, kind: str) -> Node:
+    """Index a corpus by its images' or its captions' features."""
+    found = stages.features(g, corpus, encoder) if by == "image" else stages.captions(g, corpus, encoder)
+    return stages.index(g, found, kind=kind)
 
 
 _OPTIONS = (
@@ -140,3 +142,10 @@ def vgbench_offer_sources() -> Iterable[SourceSpec]:
         license="that of each image found: its place and its address are recorded beside it",
         generator_training_data="none: the images were found in the corpus",
     )
+
+
+@hookimpl
+def vgbench_offer_commands(add: argparse._SubParsersAction[Any]) -> None:
+    from vgbench_plugins.retrieval import command  # late, as the core's own are
+
+    command.add(add)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vgbench import Artifact, Step
 from vgbench.images import ImageSet
 from vgbench.inplace import InPlace, local
-from vgbench.neighbours import Index, exact, unit
+from vgbench.neighbours import META_FILE, Index, exact, unit
 from vgbench_plugins.retrieval.captioned import CAPTIONS, first, page_of
 from vgbench_plugins.retrieval.corpus import Page, read_pages
 
@@ -152,6 +152,9 @@ class ClipRetrieval(_Metadata):
 
     def __init__(self, folder: Path, by: str, place: InPlace) -> None:
         super().__init__(sorted((folder / "metadata").glob("*.parquet")), place)
+        self._own: Index | None = None
+        if (folder / by / META_FILE).exists():  # `vgbench index build` knows how many lists to probe, and reranks
+            self._own = Index.open(folder / by)
         path = folder / f"{by}.index"
         if not path.exists():
             there = ", ".join(sorted(p.name for p in folder.glob("*.index"))) or "no .index file"
@@ -163,7 +166,8 @@ class ClipRetrieval(_Metadata):
     def search(self, query: NDArray[np.float32], k: int) -> tuple[Sequence[float], Sequence[int]]:
         if len(query) != self._index.d:
             raise ValueError(f"the encoder gives {len(query)} numbers, the index holds vectors of {self._index.d}")
-        return _row(*self._index.search(unit(query[None]), min(k, len(self))))
+        asked, k = unit(query[None]), min(k, len(self))
+        return _row(*(self._index if self._own is None else self._own).search(asked, k))
 
 
 class DataComp(_Metadata):

@@ -142,7 +142,7 @@ def _recipe(g: Graph, options: Mapping[str, Any]) -> Recipe:
     keep = _kept(options["keep"])
     encoder = None
     if keep is not None:
-        encoder = stages.encoder_with_text(g, stages.encoder(g, options["filter"]))
+        encoder = stages.encoder_with_text(g, stages.encoder(g, options["filter"], reads_text=True))
     size = options["size_px"]
     return Recipe(
         pipeline=pipeline,
