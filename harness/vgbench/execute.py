@@ -157,10 +157,10 @@ class Run:
         """Fill the free workers; prefer owners whose worker idles, then the most urgent. True if anything started."""
         started = False
         while self.executor.free > 0:
-            waiting = [owner for owner, queue in self._ready.items() if queue]
+            idle, can_start = self.executor.idle_owners, self.executor.can_start
+            waiting = [owner for owner, queue in self._ready.items() if queue and (can_start or owner in idle)]
             if not waiting:
                 break
-            idle = self.executor.idle_owners
             owner = min([o for o in waiting if o in idle] or waiting, key=lambda o: self._ready[o][0])
             _, _, digest, shard = heapq.heappop(self._ready[owner])
             if digest in self.failures:

@@ -708,7 +708,9 @@ def with_owner(node: Node, owner: str) -> Node:
     return replace(node, owner=owner)
 
 
-Body: TypeAlias = Callable[[Step], Made]
+# What a step's entry names. A body may return a function that finishes the shard (encoding, writing): a thread runs it
+# while the worker begins its next job.
+Body: TypeAlias = Callable[[Step], Made | Callable[[], Made]]
 Columns: TypeAlias = Mapping[str, Any]
 Scorer: TypeAlias = Callable[[Columns, Columns, Mapping[str, Any]], Scored]
 Progress: TypeAlias = Callable[[int, int], None]

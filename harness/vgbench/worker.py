@@ -16,7 +16,7 @@ import time
 import traceback
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -27,20 +27,51 @@ T = TypeVar("T")
 PROGRESS_SECONDS = 0.5
 
 
+@dataclass(slots=True)
+class Answers:
+    """Where answers go: whole lines, whichever thread writes them, each with the job that it is about."""
+
+    file: IO[str]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def write(self, job: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        line = json.dumps({"job": [job["node"], job["shard"]], **answer}, allow_nan=False)
+        with self.lock:
+            self.file.write(line + "\n")
+
+
 def main() -> None:
-    """Serve jobs until stdin closes."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    """Serve jobs until stdin closes.
+
+    A body that returns a function has that finished in a thread, one at a time, while the next job is begun.
+    """
+    answers = Answers(os.fdopen(os.dup(1), "w", buffering=1))
     os.dup2(2, 1)
     jobs: list[dict[str, Any]] = []
     arrived = threading.Condition()
     threading.Thread(target=_listen, args=(sys.stdin, jobs, arrived), daemon=True).start()
     resident: dict[str, Any] = {}
+    finishing: threading.Thread | None = None
     while True:
         with arrived:
             while not jobs:
                 arrived.wait()
             job = jobs.pop(0)
-        answers.write(json.dumps(_answer(job, answers, resident), allow_nan=False) + "\n")
+        began = time.perf_counter()
+        try:
+            body: Body = resolve(job["entry"])
+            made = body(step_of(job, answers, resident))
+        except Exception as error:
+            answers.write(job, _failed(error, began))
+            continue
+        if not callable(made):
+            answers.write(job, _answer(job, made, began))
+            continue
+        if finishing is not None:
+            finishing.join()  # no more than one shard waits, with all its pixels
+        finishing = threading.Thread(target=_finish, args=(job, made, began, answers), daemon=True)
+        answers.write(job, {"finishing": True})
+        finishing.start()
 
 
 def _listen(source: IO[str], jobs: list[dict[str, Any]], arrived: threading.Condition) -> None:
@@ -52,30 +83,37 @@ def _listen(source: IO[str], jobs: list[dict[str, Any]], arrived: threading.Cond
     os._exit(0)
 
 
-def _answer(job: Mapping[str, Any], answers: IO[str], resident: dict[str, Any]) -> dict[str, Any]:
-    """Run one body and describe what it made, or what it raised."""
-    start = time.perf_counter()
+def _finish(job: Mapping[str, Any], finish: Callable[[], Made], began: float, answers: Answers) -> None:
+    answers.write(job, _answer(job, finish, began))
+
+
+def _answer(job: Mapping[str, Any], made: Made | Callable[[], Made], began: float) -> dict[str, Any]:
+    """Describe what a body made; where there is something to finish, do that first."""
     try:
-        body: Body = resolve(job["entry"])
-        made = body(step_of(job, answers, resident))
+        if callable(made):
+            made = made()
         if not isinstance(made, Made):
             raise TypeError(f"{job['entry']} returned {type(made).__name__}, not vgbench.Made")
     except Exception as error:
-        return {
-            "failed": f"{type(error).__name__}: {error}",
-            "disk_full": is_disk_full(error),
-            "traceback": traceback.format_exc(),
-            "seconds": time.perf_counter() - start,
-        }
+        return _failed(error, began)
     return {
         "made": {"items": int(made.items), "per_class": dict(made.per_class), "rejected": dict(made.rejected)},
         "code": code_hash(sys.modules[job["entry"].partition(":")[0]]),
         "versions": _versions(),
-        "seconds": time.perf_counter() - start,
+        "seconds": time.perf_counter() - began,
     }
 
 
-def step_of(job: Mapping[str, Any], answers: IO[str], resident: dict[str, Any]) -> Step:
+def _failed(error: Exception, began: float) -> dict[str, Any]:
+    return {
+        "failed": f"{type(error).__name__}: {error}",
+        "disk_full": is_disk_full(error),
+        "traceback": "".join(traceback.format_exception(error)),
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def step_of(job: Mapping[str, Any], answers: Answers, resident: dict[str, Any]) -> Step:
     """Build a body's view of the world from a job."""
     last = [0.0]
 
@@ -83,7 +121,7 @@ def step_of(job: Mapping[str, Any], answers: IO[str], resident: dict[str, Any]) 
         now = time.monotonic()
         if now - last[0] >= PROGRESS_SECONDS:
             last[0] = now
-            answers.write(json.dumps({"progress": [int(done), int(total)]}) + "\n")
+            answers.write(job, {"progress": [int(done), int(total)]})
 
     def keep(key: str, make: Callable[[], T]) -> T:
         if key not in resident:

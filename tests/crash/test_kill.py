@@ -46,6 +46,10 @@ GENBENCH = [
 GENERATED = [
     *("--source", "sd:model=toybox,steps=2,micro_batch=4", "--tasks", "digits", "--images-per-class", "6"),
 ]
+RETRIEVED = [
+    *("--source", "retrieval:corpus=toybox,pages=200,micro_batch=4,by=text", "--tasks", "digits"),
+    *("--images-per-class", "6"),
+]
 TORCH_FREE = [
     "draw_digits",
     "read_digits",
@@ -82,6 +86,11 @@ MOMENTS = [
     ("genbench-run", "mts", "started"),
     ("generated-run", "diffuse", "started"),
     ("generated-run", "diffuse", "made"),
+    ("retrieved-run", "draw_corpus", "started"),
+    ("retrieved-run", "encode_corpus", "started"),
+    ("retrieved-run", "index", "started"),
+    ("retrieved-run", "retrieve", "made"),
+    ("retrieved-run", "fingerprint", "started"),
 ]
 COMMANDS = {
     "probe-run": PROBE,
@@ -90,6 +99,7 @@ COMMANDS = {
     "scenes-run": SCENES,
     "genbench-run": GENBENCH,
     "generated-run": GENERATED,
+    "retrieved-run": RETRIEVED,
 }
 
 

@@ -191,7 +191,7 @@ def redrawn(kind: type[Spying], pipeline: Path, out: Path) -> tuple[Step, Spying
     step = step_of(pipeline, out)
     spoilt = [step.image_seed(index, 0) for index in (5, 6)]
     spy = kind(open_pipeline(str(pipeline), "cpu", dtype=DTYPE), spoilt)
-    answer = diffuse(step_of(pipeline, out, spy))
+    answer = diffuse(step_of(pipeline, out, spy))()
     assert answer.rejected == {"not finite": 2}
     return step, spy, pq.read_table(out / images.SHARD_FILE).to_pylist()
 
@@ -277,5 +277,5 @@ def test_a_shard_without_a_sound_image_is_empty_and_the_class_fails(pipeline: Pa
     step = step_of(pipeline, tmp_path)
     spoilt = [step.image_seed(index, attempt) for index in step.range(4) for attempt in range(3)]
     spy = Spying(open_pipeline(str(pipeline), "cpu", dtype=DTYPE), spoilt)
-    answer = diffuse(step_of(pipeline, tmp_path, spy))
+    answer = diffuse(step_of(pipeline, tmp_path, spy))()
     assert (answer.items, answer.rejected) == (0, {"not finite": 12})

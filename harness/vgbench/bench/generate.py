@@ -45,7 +45,7 @@ def _compared(name: str, opened: TextToImage, folder: str, dtype: str) -> Measur
     began = load()
     with tempfile.TemporaryDirectory() as out:
         step = _step(opened, folder, Path(out), dtype)
-        medians = interleaved({"step": lambda: diffuse(step), "bare": bare(opened, BATCH)})
+        medians = interleaved({"step": lambda: diffuse(step)(), "bare": bare(opened, BATCH)})
     return Measured(
         name,
         medians["bare"] / medians["step"],

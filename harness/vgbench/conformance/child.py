@@ -142,14 +142,16 @@ def _resolve(job: Mapping[str, Any], watch: Watch, kept: dict[str, Any]) -> dict
 def _body(job: Mapping[str, Any], watch: Watch, kept: dict[str, Any]) -> dict[str, Any]:
     """Run one body under watch and return what it reported and what it wrote elsewhere."""
     from vgbench.types import Made
-    from vgbench.worker import resolve, step_of
+    from vgbench.worker import Answers, resolve, step_of
 
     body = resolve(job["entry"])
-    step = step_of(job, io.StringIO(), kept)
+    step = step_of(job, Answers(io.StringIO()), kept)
     allowed = (os.path.realpath(job["out"]), os.path.realpath(job["scratch"]))
     watch.seen.clear()
     with watch.on("body", allowed):
         made = body(step)
+        if callable(made):
+            made = made()
     if not isinstance(made, Made):
         raise TypeError(f"{job['entry']} returned {type(made).__name__}, not vgbench.Made")
     report = {"items": int(made.items), "per_class": dict(made.per_class), "rejected": dict(made.rejected)}

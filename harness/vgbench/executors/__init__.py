@@ -39,8 +39,13 @@ class Executor(Protocol):
         """The owners that have an idle worker: a job of theirs costs no process start."""
         ...
 
+    @property
+    def can_start(self) -> bool:
+        """Whether an owner that has no idle worker can have one now."""
+        ...
+
     def submit(self, job: Job) -> None:
-        """Start a job; only when ``free`` is above zero."""
+        """Start a job; only when ``free`` is above zero, and its owner idles or ``can_start``."""
         ...
 
     def wait(self, timeout_seconds: float | None = None) -> list[Event]:

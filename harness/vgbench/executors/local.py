@@ -35,11 +35,14 @@ def machine(device: str) -> tuple[str, int]:
 
 @dataclass(slots=True)
 class _Worker:
+    """A process. ``job`` is what it computes, ``finishing`` what a thread of it finishes besides."""
+
     owner: str
     process: subprocess.Popen[str]
     log: Path
     reader: threading.Thread = field(default_factory=threading.Thread)
     job: Job | None = None
+    finishing: Job | None = None
 
 
 @dataclass(slots=True)
@@ -66,11 +69,20 @@ class LocalExecutor:
     def idle_owners(self) -> set[str]:
         return {worker.owner for worker in self._alive if worker.job is None}
 
+    @property
+    def can_start(self) -> bool:
+        return len(self._alive) < self.workers or self._stoppable() is not None
+
+    def _stoppable(self) -> _Worker | None:
+        return next((w for w in self._alive if w.job is None and w.finishing is None), None)
+
     def submit(self, job: Job) -> None:
         worker = next((w for w in self._alive if w.job is None and w.owner == job.owner), None)
         if worker is None:
             if len(self._alive) >= self.workers:
-                self._stop(next(w for w in self._alive if w.job is None))
+                idle = self._stoppable()
+                assert idle is not None  # can_start was asked
+                self._stop(idle)
             worker = self._start(job.owner)
         worker.job = job
         message = {**job.message, "device": self.device}
@@ -86,19 +98,26 @@ class LocalExecutor:
             worker, answer = self._events.get(timeout=timeout_seconds)
         except queue.Empty:
             return []
-        job = worker.job
         if answer is None:
             self._stop(worker)
-            if job is None:
-                return []
+            lost = [job for job in (worker.finishing, worker.job) if job is not None]
             code = worker.process.returncode
             reason = f"the worker died (signal {-code})" if code < 0 else f"the worker left with exit code {code}"
-            return [Event("failed", job, {"failed": reason, "traceback": _tail(worker.log), "seconds": 0.0})]
+            detail = {"failed": reason, "traceback": _tail(worker.log), "seconds": 0.0}
+            return [Event("failed", job, detail) for job in lost]
+        about = tuple(answer.pop("job"))
+        job = next((j for j in (worker.finishing, worker.job) if j and (j.digest, j.shard) == about), None)
         if job is None:
             raise VgbenchError(f"worker {worker.owner} answered without a job")
         if "progress" in answer:
             return [Event("progress", job, answer)]
-        worker.job = None
+        if "finishing" in answer:
+            worker.finishing, worker.job = job, None
+            return []
+        if job is worker.job:
+            worker.job = None
+        else:
+            worker.finishing = None
         return [Event("made" if "made" in answer else "failed", job, answer)]
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,8 @@ class Drawn:
     flags: tuple[str, ...] = ()
 
 
-def diffuse(step: Step) -> Made:
-    """Write ``images.parquet`` with the shard's images of one class.
+def diffuse(step: Step) -> Callable[[], Made]:
+    """Draw, and return what writes ``images.parquet`` with the shard's images of one class.
 
     Every call of the pipeline has the one shape ``micro_batch``, since kernels round by batch shape; an image's noise
     comes from a generator of its own on the CPU, seeded by (node, index, attempt). A black, constant, not finite or
@@ -60,7 +61,6 @@ def diffuse(step: Step) -> Made:
     first, n = step.shard * size * of // kept, size * of // kept
     prompts = _prompts(step)
     counts: Counter[str] = Counter()
-    rows: list[ImageRow] = []
     with torch_settings(p["threads"], deterministic=step.device == "cpu"), torch.inference_mode():
         source = opened(step)
         candidates: dict[int, Drawn] = {}
@@ -76,6 +76,15 @@ def diffuse(step: Step) -> Made:
             )
             candidates.update({start + position: one for position, one in drawn.items()})
         chosen = _best(step, candidates, first, kept, of) if kept < of else {i: i for i in candidates}
+    return partial(_written, step, candidates, chosen, prompts, counts)
+
+
+def _written(
+    step: Step, candidates: dict[int, Drawn], chosen: dict[int, int], prompts: Sequence[str], counts: Counter[str]
+) -> Made:
+    """Encode and write what was drawn: in a thread, while the next micro-batch is."""
+    p = step.params
+    rows: list[ImageRow] = []
     for index, candidate in chosen.items():
         one = candidates[candidate]
         prompt, seed = prompts[candidate % len(prompts)], step.image_seed(candidate, one.attempt)
