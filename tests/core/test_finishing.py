@@ -30,6 +30,10 @@ def later(step):
 def slow(step):
     time.sleep(step.params["seconds"])
     return Made(1)
+def talkative(step):
+    known = step.resident("first", lambda: step)  # of an earlier shard, whose progress it is not any more
+    known.progress(1, 2)
+    return Made(1)
 """
 
 
@@ -102,3 +106,14 @@ def test_a_worker_that_dies_fails_both(executor: LocalExecutor, tmp_path: Path) 
     events = executor.wait(60)
     assert [(event.kind, event.job.shard) for event in events] == [("failed", 0), ("failed", 1)]
     assert "exit code 9" in events[0].detail["failed"] and executor.can_start
+
+
+def test_progress_of_a_job_that_is_done_is_nobodys(executor: LocalExecutor, tmp_path: Path) -> None:
+    kinds = []
+    for shard in (0, 1):
+        executor.submit(job(tmp_path, shard, "talkative"))
+        events: list[Event] = []
+        while not any(event.kind == "made" for event in events):
+            events += executor.wait(60)
+        kinds.append([event.kind for event in events])
+    assert kinds == [["progress", "made"], ["made"]]

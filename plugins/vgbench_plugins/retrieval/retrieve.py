@@ -22,6 +22,7 @@ from vgbench.images import ImageRow, decode, write_shard, write_table
 from vgbench.neighbours import unit
 from vgbench.steps.encode import embedded_texts
 from vgbench.steps.prompt import PROMPTS_FILE
+from vgbench.types import Progress
 from vgbench_plugins.retrieval.corpus import Page
 from vgbench_plugins.retrieval.fetch import NotFetched, fetch
 from vgbench_plugins.retrieval.layouts import Corpus, opened
@@ -50,9 +51,10 @@ class Ranking:
     kept: list[Hit] = field(default_factory=list)
     passed: list[tuple[int, str]] = field(default_factory=list)
 
-    def first(self, n: int) -> list[Hit]:
+    def first(self, n: int, *, progress: Progress) -> list[Hit]:
         """Return the first n images, fewer where the depth is reached."""
         while len(self.kept) < n:
+            progress(len(self.kept), n)
             found = next(self.candidates, None)
             if found is None:
                 break
@@ -77,7 +79,7 @@ def retrieve(step: Step) -> Made:
     size = step.params["micro_batch"]
     ranking = _ranking(step)
     shard = step.range(size)
-    hits = ranking.first(shard.stop)[shard.start :]
+    hits = ranking.first(shard.stop, progress=step.progress)[shard.start :]
     counts = Counter(reason for at, reason in ranking.passed if shard.start <= at < shard.stop)
     class_id = step.params["class_id"]
     rows = [
@@ -131,7 +133,6 @@ def _candidates(step: Step, corpus: Corpus) -> Iterator[Hit | str]:
             for (near, _, page), why in zip(chunk, plain, strict=True):
                 done += 1
                 yield why if why is not None else _judged(page, near, next(read), seen, prints, p["duplicates"])
-            step.progress(done, p["depth"])
     if done and not n_scored:
         raise ValueError("max_unsafe or min_aesthetic is set, and the metadata has no such scores")
 
