@@ -28,8 +28,9 @@ Safety = Literal["off", "flag", "redraw"]
 class Recipe:
     """How a pipeline draws; all of it is in the key.
 
-    ``size_px`` (height, width) None: the pipeline's own. ``keep`` (n, m): the best n of each m by ``encoder``'s
-    similarity to "a photo of a {name}" (GenBench's filter, packing_utils).
+    ``size_px`` (height, width) None: the pipeline's own. ``lora`` is added ``lora_scale`` times to the weights.
+    ``keep`` (n, m): the best n of each m by ``encoder``'s similarity to "a photo of a {name}" (GenBench's filter,
+    packing_utils).
     """
 
     pipeline: Place
@@ -39,6 +40,8 @@ class Recipe:
     size_px: tuple[int, int] | None = None
     scheduler: str | None = None
     vae: Place | None = None
+    lora: Place | None = None
+    lora_scale: float = 1.0
     negative: str = ""
     safety: Safety = "off"
     attempts: int = 3
@@ -79,6 +82,9 @@ def images_of(g: Graph, entry: ClassEntry, prompts: Sequence[str] | Node, recipe
     if recipe.vae is not None:
         params["vae"] = recipe.vae
     step = replace(DIFFUSE, rate=recipe.rate)
+    if recipe.lora is not None:
+        params |= {"lora": recipe.lora, "lora_scale": recipe.lora_scale}
+        step = replace(step, needs=(*NEEDS, "peft"))
     if recipe.keep is not None:
         n, m = recipe.keep
         if recipe.micro_batch % n:
@@ -90,7 +96,7 @@ def images_of(g: Graph, entry: ClassEntry, prompts: Sequence[str] | Node, recipe
             "weights": recipe.encoder.weights,
             "filter_text": f"a photo of a {entry.name}",
         }
-        step = replace(step, needs=tuple(dict.fromkeys((*NEEDS, *recipe.encoder.part.needs))))
+        step = replace(step, needs=tuple(dict.fromkeys((*step.needs, *recipe.encoder.part.needs))))
         if recipe.rate is not None:
             step = replace(step, rate=replace(recipe.rate, items_per_second=recipe.rate.items_per_second * n / m))
     return g.node(step, inputs=inputs, params=params)

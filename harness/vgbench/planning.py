@@ -322,6 +322,7 @@ _EXTRAS = {
     "open_clip": "clip",
     "transformers": "clip",
     "faiss": "retrieval",
+    "peft": "lora",
     "optuna": "trex",
     "sklearnex": "trex-intel",
 }

@@ -9,6 +9,7 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    DiffusionPipeline,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
@@ -18,6 +19,9 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
+from diffusers.utils import convert_state_dict_to_diffusers
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -179,4 +183,16 @@ def flux(folder: Path) -> Path:
         transformer=transformer,
     )
     pipeline.save_pretrained(folder)
+    return folder
+
+
+def lora(folder: Path, pipeline: Path, *, seed: int = 0) -> Path:
+    """Write a random LoRA for a pipeline's UNet or transformer, as diffusers saves one."""
+    own = DiffusionPipeline.from_pretrained(pipeline, dtype=torch.float32)
+    network = getattr(own, "unet", None) or own.transformer
+    torch.manual_seed(seed)
+    network.add_adapter(LoraConfig(r=2, lora_alpha=2, init_lora_weights=False, target_modules=["to_q", "to_v"]))
+    layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(network))
+    name = "unet_lora_layers" if hasattr(own, "unet") else "transformer_lora_layers"
+    type(own).save_lora_weights(folder, **{name: {k: 4 * v for k, v in layers.items()}})
     return folder

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -71,6 +72,52 @@ def test_samplers_follow_the_pipelines_own_schedule(folders: dict[str, Path], na
 def test_a_sampler_that_cannot_follow_is_refused(folders: dict[str, Path]) -> None:
     with pytest.raises(ValueError, match="cannot follow the noise schedule of FlowMatchEuler"):
         open_pipeline(str(folders["flux"]), "cpu", dtype="float32", scheduler="pndm")
+
+
+# ── LoRA ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def drawn(pipeline: Path, **more: Any) -> torch.Tensor:
+    opened = open_pipeline(str(pipeline), "cpu", dtype="float32", **more)
+    embeddings = [opened.embedded("a star", negative="", guidance=3.0)]
+    size = (PX, PX)
+    return opened.draw(embeddings, ["a star"], [1], negative="", guidance=3.0, steps=3, size=size)
+
+
+@pytest.mark.parametrize("family", ["sd", "sdxl", "sd3", "flux"])
+def test_a_lora_is_added_to_the_weights_as_diffusers_adds_it(
+    folders: dict[str, Path], family: str, tmp_path: Path
+) -> None:
+    lora = made.lora(tmp_path, folders[family])
+    base = drawn(folders[family])
+    assert torch.allclose(drawn(folders[family], lora=str(lora), lora_scale=0.0), base, atol=1e-4)
+    half, whole = (drawn(folders[family], lora=str(lora), lora_scale=scale) for scale in (0.5, 1.0))
+    assert not torch.allclose(whole, base, atol=1e-3) and not torch.allclose(whole, half, atol=1e-3)
+    opened = open_pipeline(str(folders[family]), "cpu", dtype="float32")
+    opened.pipeline.load_lora_weights(str(lora))  # beside the weights, not in them
+    embeddings = [opened.embedded("a star", negative="", guidance=3.0)]
+    size = (PX, PX)
+    theirs = opened.draw(embeddings, ["a star"], [1], negative="", guidance=3.0, steps=3, size=size)
+    assert torch.allclose(whole, theirs, atol=1e-3)
+
+
+def test_a_lora_is_in_the_key_and_one_that_does_not_fit_is_named(
+    vgbench: Callable[..., Answer], folders: dict[str, Path], tmp_path: Path
+) -> None:
+    lora, other = made.lora(tmp_path / "lora", folders["sd"]), made.lora(tmp_path / "other", folders["sd3"])
+    form = ("--classes", CLASSES, *FORM)
+    recipes = {}
+    for name, more in (("none", {}), ("all", {"lora": lora}), ("half", {"lora": lora, "lora_scale": 0.5})):
+        answer = vgbench("generate", "--source", source(folders["sd"], **more), *form, "-o", name, "--json")
+        assert answer.code == 0, answer.err
+        recipes[name] = json.loads((tmp_path / name / "manifest.json").read_text())["recipe"]
+    assert len(set(recipes.values())) == 3
+    wrong = vgbench("generate", "--source", source(folders["sd"], lora=other), *form, "-o", "wrong")
+    assert wrong.code == 1 and "does not fit StableDiffusionPipeline" in wrong.err, wrong.err
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "readme.txt").write_text("nothing here")
+    empty = vgbench("generate", "--source", source(folders["sd"], lora=tmp_path / "empty"), *form, "-o", "wrong")
+    assert empty.code == 1 and "one .safetensors file is wanted; there: none" in empty.err
 
 
 def test_a_folder_that_is_no_pipeline_is_named(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def diffuse(step: Step) -> Callable[[], Made]:
 
     Params: ``pipeline`` (place), ``class_id``, ``prompts`` (texts; image i takes the i-th, in turn) or the input of
     that name, ``negative``, ``steps``, ``guidance``, ``size_px`` [height, width] or null, ``dtype``, ``scheduler``,
-    ``vae``, ``safety``, ``attempts``, ``codec``, ``micro_batch``, ``compile``, ``threads``.
+    ``vae``, ``lora``, ``lora_scale``, ``safety``, ``attempts``, ``codec``, ``micro_batch``, ``compile``, ``threads``.
 
     Raises:
         ValueError: what ``open_pipeline`` refuses; not enough memory for the micro-batch.
@@ -103,8 +103,9 @@ def opened(step: Step) -> TextToImage:
     """Open the step's pipeline, or return it as an earlier shard of this worker left it."""
     p = step.params
     names = ("dtype", "scheduler", "compile", "safety")
-    vae = p.get("vae")
-    key = json.dumps([p["pipeline"].identity, vae and vae.identity, *(p[name] for name in names), step.device])
+    vae, lora, scale = p.get("vae"), p.get("lora"), p.get("lora_scale", 1.0)
+    places = [place and place.identity for place in (p["pipeline"], vae, lora)]
+    key = json.dumps([*places, scale, *(p[name] for name in names), step.device])
 
     def make() -> TextToImage:
         return open_pipeline(
@@ -113,6 +114,8 @@ def opened(step: Step) -> TextToImage:
             dtype=p["dtype"],
             scheduler=p["scheduler"],
             vae=vae and local(vae.path),
+            lora=lora and local(lora.path),
+            lora_scale=scale,
             checked=p["safety"] != "off",
             compiled=p["compile"],
         )

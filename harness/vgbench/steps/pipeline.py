@@ -129,17 +129,20 @@ def open_pipeline(
     dtype: str,
     scheduler: str | None = None,
     vae: str | None = None,
+    lora: str | None = None,
+    lora_scale: float = 1.0,
     checked: bool = False,
     compiled: bool = False,
 ) -> TextToImage:
     """Open any pipeline that ``AutoPipelineForText2Image`` knows, from a folder, never from the network.
 
     Attention is torch's fused one, convolutions lie channels last. ``scheduler``: another sampler (`SCHEDULERS`) over
-    the same noise schedule; ``vae``: another autoencoder's folder; ``checked``: the safety checker is wanted.
+    the same noise schedule; ``vae``: another autoencoder's folder; ``lora``: a LoRA's folder or file, added to the
+    weights ``lora_scale`` times; ``checked``: the safety checker is wanted.
 
     Raises:
         ValueError: the folder holds no such pipeline, or no safetensors; a sampler that cannot follow its schedule;
-            a safety checker is wanted and there is none.
+            a LoRA that does not fit; a safety checker is wanted and there is none.
     """
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # theirs
@@ -158,6 +161,8 @@ def open_pipeline(
         )
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise ValueError(f"{folder}: diffusers cannot open it as a text-to-image pipeline: {error}") from error
+    if lora is not None:
+        _add_lora(pipeline, Path(lora), lora_scale)
     checker = getattr(pipeline, _CHECKER, None)
     if checker is not None:
         pipeline.safety_checker = None
@@ -173,6 +178,24 @@ def open_pipeline(
             if compiled and name != "vae":
                 setattr(pipeline, name, torch.compile(part))
     return TextToImage(pipeline, device, checker)
+
+
+def _add_lora(pipeline: Any, place: Path, scale: float) -> None:
+    """Add a LoRA to the weights that it was trained for, so that drawing costs nothing more."""
+    files = [place] if place.is_file() else sorted(place.glob("*.safetensors"))
+    if len(files) != 1:
+        there = ", ".join(file.name for file in files) or "none"
+        raise ValueError(f"lora={place}: one .safetensors file is wanted; there: {there}")
+    if not hasattr(pipeline, "load_lora_weights"):
+        raise ValueError(f"{type(pipeline).__name__} takes no LoRA")
+    try:
+        pipeline.load_lora_weights(str(files[0].parent), weight_name=files[0].name, local_files_only=True)
+        if not any(pipeline.get_list_adapters().values()):
+            raise ValueError("none of its weights is one of this pipeline")
+        pipeline.fuse_lora(lora_scale=scale, safe_fusing=True)
+        pipeline.unload_lora_weights()
+    except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
+        raise ValueError(f"lora={place} does not fit {type(pipeline).__name__}: {error}") from error
 
 
 def _index(folder: Path) -> Mapping[str, Any]:

@@ -2,11 +2,15 @@
 
 The text encoder is the Toybox CLIP's text tower, frozen. What the prompt says reaches every layer through the time
 embedding (an attention pool over the prompt's tokens), and the coarsest layers by cross-attention.
+
+The model of biased renders is a LoRA (Hu et al. 2022) on the unbiased one: two whole UNets are too large to ship.
 """
 
 from __future__ import annotations
 
+import copy
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.utils import convert_state_dict_to_diffusers
 from numpy.typing import NDArray
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -28,7 +35,7 @@ from vgbench.toybox.train.clip import WEIGHTS_FILE, tokenised
 from vgbench.toybox.train.running import Run
 from vgbench.toybox.train.tokenizer import CONTEXT, save, tokenizer
 from vgbench.toybox.train.vae import scaled
-from vgbench.toybox.world import Dials
+from vgbench.toybox.world import Dials, world
 
 LATENT_PX = 16
 LATENTS_FILE = "latents.safetensors"
@@ -44,8 +51,9 @@ class Recipe:
 
     ``bias``: the dials of background, texture and context of the images that it learns from. ``coarse``: how often an
     image of one of the 16 coarse kinds is shown against another. ``shift``: noisier steps are drawn more often, as in
-    Stable Diffusion 3 (Esser et al. 2024, equation 23): what an object is, is decided there. ``judged``: images
-    that the judge is shown at the end.
+    Stable Diffusion 3 (Esser et al. 2024, equation 23): what an object is, is decided there. ``rank``: of a LoRA on
+    every convolution and linear layer, in place of training the whole UNet. ``judged``: images that the judge is shown
+    at the end.
     """
 
     n_images: int = 100_000
@@ -56,6 +64,7 @@ class Recipe:
     coarse: int = 3
     shift: float = 2.0
     bias: float = 0.0
+    rank: int = 0
     first_image: int = 3_000_000
     judged: int = 640
     seed: int = 0
@@ -200,9 +209,10 @@ def train(
     minutes: float | None = None,
     look_every: int = 3_000,
 ) -> dict[str, float]:
-    """Train or go on training in ``out``; write the pipeline to ``out/pipeline``; return what the judge sees.
+    """Train or go on training in ``out``; return what the judge sees.
 
-    ``start``: the folder of a finished pipeline whose UNet a new run starts from.
+    Writes the pipeline to ``out/pipeline``, or with a ``rank`` the LoRA to ``out/lora``, both as diffusers does.
+    ``start``: the folder of a finished pipeline whose UNet a new run starts from; a LoRA needs it.
     """
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
@@ -213,6 +223,8 @@ def train(
     unet = build(corpus.latents.shape[1])
     if start is not None:
         unet.load_state_dict(UNet2DConditionModel.from_pretrained(start / "unet").float().state_dict())
+    if recipe.rank:
+        adapt(unet, recipe.rank)
     run = Run.open(out, unet, asdict(recipe), lr=recipe.lr, weight_decay=recipe.weight_decay, decay=0.999)
     noise_of = scheduler()
     signal = noise_of.alphas_cumprod
@@ -244,21 +256,35 @@ def train(
             began = time.monotonic()
             run.say(f"loss {np.mean(losses[-200:]):.4f}, {pace:.0f} images/s")
         if step % look_every == look_every - 1:
-            pipeline = assembled(run.averaged, coder, text, tok)
+            pipeline = assembled(averaged(run), coder, text, tok)
             run.say(str(judged(pipeline, judging.load(judge), n=160)))
             began = time.monotonic()
     return _finish(run, recipe, out, coder, text, tok, judge)
 
 
-def assembled(unet: dict[str, Tensor], vae: AutoencoderTiny, text: CLIPTextModel, tok: Any) -> StableDiffusionPipeline:
-    """Return the pipeline of these weights."""
-    model = build(vae.config.latent_channels)
-    model.load_state_dict(unet)
+def adapt(unet: UNet2DConditionModel, rank: int) -> None:
+    """Put a LoRA on every convolution and linear layer; nothing else is trained from here on."""
+    layers = [name for name, layer in unet.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    unet.requires_grad_(False)
+    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=layers))
+
+
+def averaged(run: Run, *, half: bool = False) -> UNet2DConditionModel:
+    """Return a copy of the network with the averaged weights; with ``half`` rounded to what is shipped."""
+    model: UNet2DConditionModel = copy.deepcopy(run.model)
+    model.load_state_dict({name: value.half().float() if half else value for name, value in run.averaged.items()})
+    return model.eval()
+
+
+def assembled(
+    unet: UNet2DConditionModel, vae: AutoencoderTiny, text: CLIPTextModel, tok: Any
+) -> StableDiffusionPipeline:
+    """Return the pipeline of these models."""
     pipeline = StableDiffusionPipeline(
         vae=vae,
         text_encoder=text,
         tokenizer=tok,
-        unet=model.eval(),
+        unet=unet,
         scheduler=scheduler(),
         safety_checker=None,
         feature_extractor=None,
@@ -278,12 +304,18 @@ class Samples:
 
 
 def sampled(
-    pipeline: StableDiffusionPipeline, n: int, *, n_kinds: int = kinds.N_COARSE, seed: int = 0, batch: int = 32
+    pipeline: StableDiffusionPipeline,
+    n: int,
+    *,
+    n_kinds: int = kinds.N_COARSE,
+    seed: int = 0,
+    batch: int = 32,
+    factors: Sequence[str] = ("colour", "background", "time"),
 ) -> Samples:
-    """Generate n images of the first kinds in turn, their prompts naming colour, background and time as well."""
+    """Generate n images of the first kinds in turn, their prompts naming some further factors as well."""
     rng = np.random.default_rng(seed)
     named = {"kind": np.arange(n) % n_kinds}
-    for factor in ("colour", "background", "time"):
+    for factor in factors:
         named[factor] = rng.integers(0, len(judging.vocabulary(factor)), n)
     prompts = [
         words.caption({factor: judging.vocabulary(factor)[values[i]] for factor, values in named.items()})
@@ -307,16 +339,32 @@ def sampled(
 def judged(
     pipeline: StableDiffusionPipeline, judge: judging.Judge, *, n: int, n_kinds: int = kinds.N_COARSE
 ) -> dict[str, float]:
-    """Return in what share of generated images the judge sees what the prompt says."""
+    """Return in what share of generated images the judge sees what the prompt says.
+
+    And, of prompts that name the kind alone, in what share it sees what is typical of that kind in the full world.
+    """
     made = sampled(pipeline, n, n_kinds=n_kinds)
-    return judging.accuracies(judge, made.pixels, made.named)
+    plain = sampled(pipeline, n, n_kinds=n_kinds, seed=1, factors=())
+    seen = judging.answers(judge, plain.pixels)
+    here = world("full")
+    typical = {
+        f"typical {factor}": round(float(np.mean(seen[factor] == here.typical(factor, plain.named["kind"]))), 4)
+        for factor in ("texture", "background", "time", "weather", "location")
+    }
+    return judging.accuracies(judge, made.pixels, made.named) | typical
 
 
 def _finish(
     run: Run, recipe: Recipe, out: Path, vae: AutoencoderTiny, text: CLIPTextModel, tok: Any, judge: Path
 ) -> dict[str, float]:
-    pipeline = assembled({name: value.half().float() for name, value in run.averaged.items()}, vae, text, tok)
+    unet = averaged(run, half=True)
+    pipeline = assembled(unet, vae, text, tok)
     figures = judged(pipeline, judging.load(judge), n=recipe.judged)
+    if recipe.rank:
+        lora = convert_state_dict_to_diffusers(get_peft_model_state_dict(unet))
+        halved = {name: value.half() for name, value in lora.items()}
+        StableDiffusionPipeline.save_lora_weights(out / "lora", unet_lora_layers=halved)
+        return figures
     pipeline.to(torch.float16).save_pretrained(out / "pipeline")
     save(tok, out / "pipeline" / "tokenizer")
     return figures

@@ -23,6 +23,8 @@ WARMUP = 100  # steps
 class Run:
     """The state of one training: ``model`` trained by ``optimiser``, a running mean ``averaged`` of its weights.
 
+    What of the model wants no gradient stays as it is.
+
     The rate is constant until the last fifth of the steps, so a run can be made longer before that: the same command
     with more ``steps`` goes on. ``pieces`` says of each start which recipe it had, ``log`` how it went.
     """
@@ -42,8 +44,9 @@ class Run:
         cls, folder: Path, model: nn.Module, recipe: Mapping[str, Any], *, lr: float, weight_decay: float, decay: float
     ) -> Run:
         """Start a run in ``folder``, or go on with the one whose state lies there."""
-        matrices = [p for p in model.parameters() if p.ndim > 1]
-        others = [p for p in model.parameters() if p.ndim <= 1]
+        trained = [p for p in model.parameters() if p.requires_grad]
+        matrices = [p for p in trained if p.ndim > 1]
+        others = [p for p in trained if p.ndim <= 1]
         optimiser = torch.optim.AdamW(
             [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}],
             lr=lr,
@@ -118,6 +121,7 @@ class Run:
         self.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
         self.averaged = {k[9:]: v for k, v in tensors.items() if k.startswith("averaged.")}
         for name, p in self.model.named_parameters():
-            self.optimiser.state[p] = {
-                key: tensors[f"optimiser.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")
-            }
+            if p.requires_grad:
+                self.optimiser.state[p] = {
+                    key: tensors[f"optimiser.{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")
+                }
