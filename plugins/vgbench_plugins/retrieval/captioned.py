@@ -20,8 +20,8 @@ from vgbench_plugins.files.candidates import SUFFIXES
 from vgbench_plugins.files.tables import IMAGES
 from vgbench_plugins.retrieval.corpus import Page, write_pages
 
-# What img2dataset, LAION and DataComp call these columns, tried in turn.
-CAPTIONS = ("caption", "text", "TEXT", "alt_text")
+# What img2dataset, LAION and DataComp call these columns, tried in turn; a prompt is in our own exports.
+CAPTIONS = ("caption", "text", "TEXT", "alt_text", "prompt")
 UNSAFE = ("punsafe", "nsfw_prediction")
 AESTHETIC = ("AESTHETIC_SCORE", "aesthetic_score", "aesthetic", "prediction")
 NSFW = ("NSFW", "nsfw")
