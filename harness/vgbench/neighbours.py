@@ -27,6 +27,7 @@ RECALL = 0.995  # of the K nearest, when it is built: a margin over the 0.99 tha
 N_TUNING = 200  # of its own vectors, by which nprobe is chosen (ours)
 POINTS_PER_LIST = 64  # k-means sees so many (ours; faiss takes 256 at most)
 CODE_DIMENSIONS = 8  # of a vector to each byte of a product code
+DEEP = 4  # times k vectors lie in the lists that are probed (ours)
 RERANK = 10  # of k: so many candidates of product codes are compared exactly
 BLOCK = 65_536  # vectors compared at a time in exact search
 
@@ -58,11 +59,15 @@ class Index:
         return cls(meta["kind"], vectors, lists, meta["n_lists"], meta["nprobe"], meta["recall"])
 
     def search(self, queries: NDArray[Any], k: int, *, nprobe: int | None = None) -> Found:
-        """Return the k nearest of each query (Q, D), which need not be of length 1, by cosine."""
+        """Return the k nearest of each query (Q, D), which need not be of length 1, by cosine.
+
+        For a large k more lists are probed than were for ten: so many that they hold several times k vectors.
+        """
         asked = unit(queries)
         if self.lists is None:
             return exact(asked, self.vectors, k)
-        given = faiss.SearchParametersIVF(nprobe=nprobe or self.nprobe)  # type: ignore[call-arg]  # made at run time
+        deep = math.ceil(DEEP * k * self.n_lists / len(self.vectors))
+        given = faiss.SearchParametersIVF(nprobe=nprobe or min(self.n_lists, max(self.nprobe, deep)))  # type: ignore[call-arg]  # made at run time
         if self.kind == "ivf-flat":
             similarities, rows = self.lists.search(asked, k, params=given)
             return similarities, rows

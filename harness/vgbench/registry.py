@@ -199,7 +199,9 @@ class Registry:
         return Chosen(self._seeing(offer.spec, options), offer.distribution, options)
 
     def _seeing(self, spec: SourceSpec, options: Mapping[str, Any]) -> SourceSpec:
-        """Return a source that sees and finds what the components of its mixtures do; any other as it is."""
+        """Return a source that sees what it does under its options: its models; what a mixture's components see."""
+        if spec.models is not None:
+            spec = replace(spec, sees=replace(spec.sees, models=spec.models(options)))
         texts = [options[option.name] for option in spec.options if option.type == "mixture"]
         parts = [self.source(component.source).spec for text in texts for component in mixture.parse(text)]
         if not parts:

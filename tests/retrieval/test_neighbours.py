@@ -54,6 +54,14 @@ def test_an_index_finds_what_it_was_tuned_to_find(kind: str, vectors: np.ndarray
     assert (meta["n"], meta["dimensions"]) == (N, 512)
 
 
+@pytest.mark.parametrize("kind", ["ivf-flat", "ivf-pq"])
+def test_many_neighbours_are_found_too(kind: str, vectors: np.ndarray, tmp_path: Path) -> None:
+    """Lists that hold the ten nearest need not hold five hundred."""
+    found = build(tmp_path, vectors[:N], kind)  # type: ignore[arg-type]  # a parameter
+    rows = found.search(vectors[N : N + 20], 500)[1]
+    assert rows.min() >= 0 and recall(rows, plain(vectors[N : N + 20], vectors[:N], 500)) >= 0.9
+
+
 def test_tuning_notices_lists_that_split_neighbours(tmp_path: Path) -> None:
     """Vectors without clusters have their neighbours in other lists: one probed list is not enough."""
     vectors = np.random.default_rng(0).standard_normal((4_000, 32)).astype(np.float32)

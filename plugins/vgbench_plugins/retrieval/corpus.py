@@ -49,7 +49,11 @@ def write_pages(folder: Path, pages: Sequence[Page]) -> None:
     write_table(folder / CORPUS_FILE, pa.table(columns, schema=_SCHEMA))
 
 
-def read_pages(folder: Path) -> list[Page]:
-    """Read ``corpus.parquet``."""
-    table = read_table(folder / CORPUS_FILE)
-    return [Page(**row) for row in table.to_pylist()]
+def read_pages(folder: Path) -> pa.Table:
+    """Read ``corpus.parquet``; `pages_of` takes pages from it."""
+    return read_table(folder / CORPUS_FILE)
+
+
+def pages_of(table: pa.Table, rows: Sequence[int]) -> list[Page]:
+    """Return the pages that stand in some rows."""
+    return [Page(**row) for row in table.take(rows).to_pylist()]

@@ -18,7 +18,7 @@ from vgbench.images import ImageSet
 from vgbench.inplace import InPlace, local
 from vgbench.neighbours import META_FILE, Index, exact, unit
 from vgbench_plugins.retrieval.captioned import CAPTIONS, first, page_of
-from vgbench_plugins.retrieval.corpus import Page, read_pages
+from vgbench_plugins.retrieval.corpus import Page, pages_of, read_pages
 
 Search = Callable[[NDArray[np.float32], int], tuple[NDArray[np.float32], NDArray[np.int64]]]
 
@@ -76,7 +76,7 @@ class Stored:
         return _row(similarities, rows)
 
     def pages(self, rows: Sequence[int]) -> list[Page]:
-        return [self._pages[row] for row in rows]
+        return pages_of(self._pages, rows)
 
     def read(self, page: Page, row: int) -> bytes | None:
         return self._images.bytes(row)
