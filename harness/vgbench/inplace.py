@@ -2,7 +2,8 @@
 
 A location is relative to its place: ``cat/1.jpg`` a file, ``train.parquet#image[17]`` column and row (``.arrow``
 alike), ``train.tar#2048+911`` offset and size in bytes, ``train.zip@cat/1.jpg`` a zip's member. A place that is one
-file is called "" in its own locations. ``…#border=2`` at the end leaves out a border of so many pixels.
+file is called "" in its own locations: ``@cat/1.jpg`` is a member of the zip that the place is. ``…#border=2`` at the
+end leaves out a border of so many pixels.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import io
 import re
 import zipfile
+import zlib
 from bisect import bisect_right
 from collections import OrderedDict
 from itertools import accumulate
@@ -25,7 +27,7 @@ from vgbench.listing import root_of
 
 _ROW = re.compile(r"(.*)#(.+)\[(\d+)\]", re.DOTALL)
 _SPAN = re.compile(r"(.*)#(\d+)\+(\d+)", re.DOTALL)
-_MEMBER = re.compile(r"(.*?\.zip)@(.+)", re.DOTALL)
+_MEMBER = re.compile(r"(.*?\.zip|)@(.+)", re.DOTALL)
 _BORDER = re.compile(r"(.*)#border=(\d+)", re.DOTALL)
 GROUPS_BYTES = 256 << 20  # decoded row groups kept: a data set of small images is decoded once, whatever the order
 MODEL_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]  # not the same weights again in other formats
@@ -83,7 +85,7 @@ class InPlace:
             data = self._read(name)
             if bordered:
                 data = without_border(data, int(bordered[2]))
-        except (OSError, IndexError, KeyError, pa.ArrowException, zipfile.BadZipFile) as error:
+        except (OSError, IndexError, KeyError, pa.ArrowException, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f"{self._root / name}: cannot be read: {error}") from error
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
             raise ValueError(f"{self._root / name} changed after it was indexed; the same command indexes it again")
@@ -98,7 +100,8 @@ class InPlace:
         if row := _ROW.fullmatch(location):
             value = self._row(row[1], row[2], int(row[3]))
             return b"" if value is None else value
-        if member := _MEMBER.fullmatch(location):
+        member = _MEMBER.fullmatch(location)
+        if member and (member[1] or self._root.is_file()):  # else a file whose name begins with "@"
             return self._zip(member[1]).read(member[2])
         return (self._root / location).read_bytes()
 

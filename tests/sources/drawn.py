@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def digit_members(n: int = 3) -> list[tuple[str, bytes]]:
     ]
 
 
-def call(body: str, path: str | Path, folder: Path, **params: Any) -> Made:
+def call(body: str | Callable[[Step], Made], path: str | Path, folder: Path, **params: Any) -> Made:
     """Call a source's body on a place as a worker would; what it makes lies in ``folder/out``."""
     for name in ("out", "scratch"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def call(body: str, path: str | Path, folder: Path, **params: Any) -> Made:
         resident=lambda key, make: make(),
         load=lambda part: lambda: None,
     )
-    made: Made = getattr(indexing, body)(step)
+    made: Made = (getattr(indexing, body) if isinstance(body, str) else body)(step)
     return made
 
 

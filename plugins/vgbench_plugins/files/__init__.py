@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vgbench import (
@@ -47,32 +47,36 @@ def original(g: Graph, request: DataRequest, options: Mapping[str, Any]) -> Imag
 
 def folder(g: Graph, request: DataRequest, options: Mapping[str, Any]) -> Images:
     """Index a folder of class folders."""
-    return _indexed(g, INDEX_FOLDER, request, options)
+    return indexed(g, INDEX_FOLDER, request, options)
 
 
 def parquet(g: Graph, request: DataRequest, options: Mapping[str, Any]) -> Images:
     """Index Parquet files."""
-    return _indexed(g, INDEX_PARQUET, request, options)
+    return indexed(g, INDEX_PARQUET, request, options)
 
 
 def hf(g: Graph, request: DataRequest, options: Mapping[str, Any]) -> Images:
     """Index a split of a Hugging Face data set, saved on disk or at a commit of the Hub."""
-    return _indexed(g, INDEX_HF, request, options)
+    return indexed(g, INDEX_HF, request, options)
 
 
 def wds(g: Graph, request: DataRequest, options: Mapping[str, Any]) -> Images:
     """Index webdataset tars."""
-    return _indexed(g, INDEX_TARS, request, options)
+    return indexed(g, INDEX_TARS, request, options)
 
 
-def _indexed(g: Graph, step: StepRef, request: DataRequest, options: Mapping[str, Any]) -> Images:
-    """Return the image set of one node, which is its index and, since nothing is copied, its only member."""
+def indexed(
+    g: Graph, step: StepRef, request: DataRequest, options: Mapping[str, Any], *, beside: Sequence[str] = ("names",)
+) -> Images:
+    """Return the image set of one node, which is its index and, since nothing is copied, its only member.
+
+    ``beside``: the options, besides ``path``, that say where something lies. Raises ``UsageError`` without a path.
+    """
     if not options["path"]:
-        raise UsageError("which files? the source is given no path", hint="for example: folder:/data/mine")
-    params: dict[str, Any] = {name: value for name, value in options.items() if name not in ("path", "names")}
+        raise UsageError("which files? the source is given no path", hint="type it after the name: folder:/data/mine")
+    params: dict[str, Any] = {name: value for name, value in options.items() if name not in ("path", *beside)}
     params["place"] = g.path(options["path"])
-    if options.get("names"):
-        params["names"] = g.path(options["names"])
+    params |= {name: g.path(options[name]) for name in beside if options.get(name)}
     params["partial"] = request.partial
     params["classes"] = [
         {"id": entry.id, "name": entry.name, "synonyms": list(entry.synonyms)} for entry in request.classes.classes

@@ -23,33 +23,34 @@ SHOWN = 10
 
 def index_folder(step: Step) -> Made:
     """Index a folder of class folders."""
-    listing = _listing(step)
-    return _index(step, listing, folders.find(listing))
+    listing = listing_of(step)
+    return index(step, listing, folders.find(listing))
 
 
 def index_parquet(step: Step) -> Made:
     """Index the rows of Parquet files."""
-    listing = _listing(step)
-    return _index(step, listing, tables.find_parquet(listing, step.params))
+    listing = listing_of(step)
+    return index(step, listing, tables.find_parquet(listing, step.params))
 
 
 def index_hf(step: Step) -> Made:
     """Index a split of a Hugging Face data set."""
-    listing = _listing(step)
-    return _index(step, listing, tables.find_saved(listing, step.params))
+    listing = listing_of(step)
+    return index(step, listing, tables.find_saved(listing, step.params))
 
 
 def index_tars(step: Step) -> Made:
     """Index the samples of webdataset tars."""
-    listing = _listing(step)
-    return _index(step, listing, tars.find(listing, step.params))
+    listing = listing_of(step)
+    return index(step, listing, tars.find(listing, step.params))
 
 
-def _listing(step: Step) -> Listing:
+def listing_of(step: Step) -> Listing:
+    """List what lies at a step's param ``place``; a repository of the Hub is fetched first."""
     return scan(local(step.params["place"].path))
 
 
-def _index(step: Step, listing: Listing, found: Found) -> Made:
+def index(step: Step, listing: Listing, found: Found) -> Made:
     """Write ``images.parquet`` (in place: no bytes), ``index.parquet``, and ``rejected.jsonl`` of what does not decode.
 
     Raises ``ValueError`` for an id that stands twice, a class that is not there, more than 1 % of images that do not

@@ -18,14 +18,14 @@ def match(names: Iterable[str], classes: Sequence[Mapping[str, Any]], *, partial
     Case, spaces, ``_`` and ``-`` do not count. A name that is one class's id is no other's synonym. Raises
     ``ValueError``, with the nearest names, when a class has no name (unless ``partial``), or when a name fits several.
     """
-    plain = {name: _plain(name) for name in names}
+    written = {name: plain(name) for name in names}
     found: dict[str, int] = {}
     for keys in (_by_id, _by_name, _by_synonym):
         positions: dict[str, list[int]] = {}
         for position, entry in enumerate(classes):
-            for key in {_plain(text) for text in keys(entry)}:
+            for key in {plain(text) for text in keys(entry)}:
                 positions.setdefault(key, []).append(position)
-        for name, key in plain.items():
+        for name, key in written.items():
             fitting = positions.get(key, [])
             if name in found or not fitting:
                 continue
@@ -36,13 +36,13 @@ def match(names: Iterable[str], classes: Sequence[Mapping[str, Any]], *, partial
     _refuse_doubles(found, classes)
     missing = [entry for position, entry in enumerate(classes) if position not in set(found.values())]
     if missing and not partial:
-        raise ValueError(_missing(missing, len(classes), sorted(set(plain) - set(found)), hint))
+        raise ValueError(_missing(missing, len(classes), sorted(set(written) - set(found)), hint))
     return found
 
 
 def same(one: str, other: str) -> bool:
     """Say whether two names differ at most in case, spaces, ``_`` and ``-``."""
-    return _plain(one) == _plain(other)
+    return plain(one) == plain(other)
 
 
 def _by_id(entry: Mapping[str, Any]) -> list[str]:
@@ -57,7 +57,8 @@ def _by_synonym(entry: Mapping[str, Any]) -> list[str]:
     return list(entry["synonyms"])
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return a name without what does not count when names are compared."""
     return re.sub(r"[\s_-]+", " ", text).strip().lower()
 
 
@@ -72,17 +73,17 @@ def _refuse_doubles(found: Mapping[str, int], classes: Sequence[Mapping[str, Any
 
 
 def _missing(missing: Sequence[Mapping[str, Any]], n_classes: int, strangers: Sequence[str], hint: str) -> str:
-    plain = {_plain(name): name for name in strangers}
+    unknown = {plain(name): name for name in strangers}
     lines = []
     for entry in missing[:SHOWN]:
-        close = nearest(_plain(entry["name"]), plain) or nearest(_plain(entry["id"]), plain)
+        close = nearest(plain(entry["name"]), unknown) or nearest(plain(entry["id"]), unknown)
         label = entry["id"] if entry["id"] == entry["name"] else f"{entry['id']} ({entry['name']})"
-        lines.append(f"{label}, nearest {plain[close]!r}" if close else label)
+        lines.append(f"{label}, nearest {unknown[close]!r}" if close else label)
     more = ", …" if len(missing) > SHOWN else ""
     there = ", ".join(strangers[:SHOWN]) + (", …" if len(strangers) > SHOWN else "")
     text = f"{len(missing)} of {n_classes} classes are not there: {'; '.join(lines)}{more}"
     text += f". Unknown names there: {there}" if strangers else ""
-    splits = [name for name in strangers if _plain(name) in _SPLITS]
+    splits = [name for name in strangers if plain(name) in _SPLITS]
     if splits:
         return f"{text}. {splits[0]!r} is a split: name it in the path"
     return f"{text}. {hint}" if hint else text
