@@ -96,7 +96,7 @@ OUTSIDE = "a name that leads outside its archive"
 def _infos(path: Path) -> list[zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(path) as archive:
-            return [info for info in archive.infolist() if not info.is_dir()]
+            return [info for info in archive.infolist() if not info.filename.endswith("/")]
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, struct.error) as error:
         raise ValueError(f"{path}: not a whole zip: {error}") from error
 

@@ -33,6 +33,8 @@ GROUPS_BYTES = 256 << 20  # decoded row groups kept: a data set of small images 
 MODEL_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]  # not the same weights again in other formats
 OPEN_TABLES = 64  # below the usual limit of open files
 OPEN_ZIPS = 16  # a data set has a few
+# What zipfile raises of a member whose bytes, or whose own header, are not what the zip's directory says.
+DAMAGED_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 def local(place: str) -> str:
@@ -85,7 +87,7 @@ class InPlace:
             data = self._read(name)
             if bordered:
                 data = without_border(data, int(bordered[2]))
-        except (OSError, IndexError, KeyError, pa.ArrowException, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, IndexError, KeyError, pa.ArrowException, *DAMAGED_ZIP) as error:
             raise ValueError(f"{self._root / name}: cannot be read: {error}") from error
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
             raise ValueError(f"{self._root / name} changed after it was indexed; the same command indexes it again")
