@@ -114,6 +114,12 @@ def test_folders_below_a_class_are_its_own(tmp_path: Path) -> None:
     assert len(made) == 3 * N and made.ids[0] == f"{WNIDS[0]}/more/{WNIDS[0]}_0.JPEG"
 
 
+def test_folder_below_a_class_that_was_not_asked_for_names_no_class(tmp_path: Path) -> None:
+    files = {**images(), "n09999999/tench/1.JPEG": digit_png(9)}
+    made = index(write_folder(tmp_path / "data", files), tmp_path)
+    assert made.items == 3 * N and made.rejected == {"class not asked for": 1}
+
+
 def test_versions_of_one_publication_lie_side_by_side(tmp_path: Path) -> None:
     for version in range(2):
         files = below("train", images(seed=10 * version))
@@ -253,6 +259,19 @@ def test_path_that_could_be_two_files_is_refused(tmp_path: Path) -> None:
         index(place, tmp_path, manifest=write_sums(tmp_path / "SUMS", images()))
 
 
+def test_whole_path_is_meant_before_an_end(tmp_path: Path) -> None:
+    place = write_folder(tmp_path / "data", {**below("train", images()), **below("old/train", images(seed=20))})
+    made = index(place, tmp_path, manifest=write_sums(tmp_path / "SUMS", below("train", images())))
+    assert made.items == made.rejected["not in the manifest"] == 3 * N
+
+
+def test_sums_as_other_programs_write_them(tmp_path: Path) -> None:
+    sums = write_sums(tmp_path / "SUMS", below(".", images()))
+    lines = [line.split(" ", 1) for line in sums.read_text().splitlines()]
+    sums.write_bytes("".join(f"{digest.upper()} {name}\r\n" for digest, name in lines).encode())
+    assert index(one_zip(tmp_path / "data"), tmp_path, manifest=sums).items == 3 * N
+
+
 def test_file_list_of_realfake(tmp_path: Path) -> None:
     place = realfake(tmp_path / "data")
     (place / "syn" / "train" / WNIDS[0] / "more.jpg").write_bytes(digit_png(0, 30))
@@ -288,7 +307,7 @@ def test_names_with_escapes(tmp_path: Path) -> None:
     assert index(place, tmp_path, manifest=tmp_path / "SUMS", classes=CLASSES[:1]).items == 1
 
 
-def test_list_that_changes_between_plan_and_run_is_refused(tmp_path: Path) -> None:
+def test_list_that_changes_after_it_was_planned_with_is_refused(tmp_path: Path) -> None:
     place, sums = one_zip(tmp_path / "data"), write_sums(tmp_path / "SUMS", images())
     planned = Locator().path(str(sums))
     write_sums(sums, images(3))
