@@ -6,6 +6,7 @@ need are our own exports, so these are tried too.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -40,10 +41,15 @@ def built_in(distribution: str, kind: Literal["source", "task"]) -> Mapping[str,
         return {**own, **toybox, **genbench, **quality, **similarity}
     return {
         "folder": lambda folder: f"folder:{export(folder, 'folder')}",
+        "genrobust": lambda folder: f"genrobust:{export(folder, 'folder')}",
+        "genrobust-base": lambda folder: f"genrobust-base:{export(folder, 'folder')}",
         "hf": lambda folder: f"hf:{export(folder, 'parquet')},label=class_id",
+        "lbgen": lambda folder: f"lbgen:{export(folder, 'folder')}",
         "mix": "mix:0.5*(toybox:micro_batch=4)+0.5*(toybox:noise=2,micro_batch=4)",
         "parquet": lambda folder: f"parquet:{export(folder, 'parquet')},label=class_id",
         "retrieval": "retrieval:corpus=toybox,pages=400,micro_batch=4",
+        "published": lambda folder: f"published:{_packed(export(folder, 'folder'), 'zip')}",
+        "realfake": lambda folder: f"realfake:{_packed(export(folder, 'folder'), 'tar')}",
         "sd": "sd:model=toybox,steps=1,micro_batch=4",
         "wds": lambda folder: f"wds:{export(folder, 'wds')}",
         "weights": lambda folder: f"weights:test_resnet@{checkpoint(folder)}",
@@ -73,6 +79,11 @@ def export(folder: Path, form: Literal["folder", "parquet", "wds"], *, slant: fl
     request = (f"--source=toybox:{slant=},micro_batch=8", "--classes=digits", f"--images-per-class={N_EXPORTED}")
     _python("-m", "vgbench.cli", f"--home={folder / 'home'}", "generate", *request, f"--format={form}", f"-o{target}")
     return target
+
+
+def _packed(folder: Path, form: Literal["zip", "tar"]) -> str:
+    """Return an archive of a folder's class folders."""
+    return shutil.make_archive(str(folder), form, folder)
 
 
 def checkpoint(folder: Path) -> Path:
