@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,7 +64,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in range(4):
         write_tar(data / f"train-{part:03d}.tar", members[part * len(members) // 4 : (part + 1) * len(members) // 4])
     save_to_disk(data / "saved")
+    publish(data / "mine", data / "download")
     return data
+
+
+def publish(folder: Path, download: Path) -> None:
+    """Write a folder of class folders as somebody would publish it: one zip, and the checksums of its files."""
+    shutil.make_archive(str(download / "train"), "zip", folder)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    sums = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(folder).as_posix()}\n" for p in files]
+    (download / "SHA256SUMS").write_text("".join(sums))
 
 
 def save_to_disk(folder: Path) -> None:

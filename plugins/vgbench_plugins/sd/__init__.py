@@ -189,7 +189,10 @@ def _kept(text: str) -> tuple[int, int] | None:
 _OPTIONS = (
     Option("model", "str", "sd-1.5", "which of the named models", choices=tuple(MODELS)),
     Option(
-        "path", "path", None, "your own: a folder of diffusers, or //OWNER/NAME@COMMIT of the Hub; model is not read"
+        "path",
+        "path",
+        None,
+        "your own: a folder of diffusers, or //models/OWNER/NAME@COMMIT of the Hub; model is not read",
     ),
     Option(
         "prompts", "str", "", "prompt strategy: a part of kind prompts, or dataset-templates (default: the model's)"
