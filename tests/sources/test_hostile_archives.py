@@ -182,8 +182,13 @@ def test_member_whose_bytes_were_damaged_is_named(tmp_path: Path) -> None:
 
 
 def test_hidden_files_are_counted(tmp_path: Path) -> None:
-    members = [*images().items(), (f"__MACOSX/{WNIDS[0]}/._1.png", b""), (f"{WNIDS[0]}/.2.png", b"")]
-    assert index(write_zip(tmp_path / "x.zip", members), tmp_path).rejected == {"a hidden file": 2}
+    members = [
+        *images().items(),
+        (f"__MACOSX/{WNIDS[0]}/._1.png", b""),
+        (f"{WNIDS[0]}/.2.png", b""),
+        (".git/3.png", b""),
+    ]
+    assert index(write_zip(tmp_path / "x.zip", members), tmp_path).rejected == {"a hidden file": 3}
 
 
 def test_names_of_no_encoding_are_read(tmp_path: Path) -> None:

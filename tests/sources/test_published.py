@@ -78,6 +78,11 @@ def test_bytes_are_those_of_the_files(tmp_path: Path) -> None:
         assert set(found(place, tmp_path / make.__name__ / "made").encoded()) == set(images().values())
 
 
+def test_pattern_names_some_of_the_archives(tmp_path: Path) -> None:
+    pattern = Path(f"{sharded_tars(tmp_path / 'data')}/train-{{000..001}}.tar")
+    assert len(found(pattern, tmp_path)) == 8 and list(opened(tmp_path, pattern).encoded())
+
+
 def test_place_that_is_one_zip_can_be_renamed(tmp_path: Path) -> None:
     place = one_zip(tmp_path / "data")
     index(place, tmp_path)
@@ -335,6 +340,37 @@ def test_run_is_the_same_of_folder_and_zip(vgbench: Callable[..., Answer], tmp_p
     )
     one, two = answer.json["cells"]
     assert answer.code == 0 and one["value"] == two["value"] > 0.3, answer.err
+
+
+@pytest.mark.parametrize("form", ["folder", "wds", "parquet"])
+def test_exports_hold_the_same_bytes_whatever_held_them(
+    vgbench: Callable[..., Answer], tmp_path: Path, form: str
+) -> None:
+    folder = digit_folder(tmp_path / "data" / "train")
+    files = [(f"train/{p.relative_to(folder).as_posix()}", p.read_bytes()) for p in sorted(folder.rglob("*.png"))]
+    write_tar(tmp_path / "data.tar", files)
+    hashes = []
+    for place in ("data", "data.tar"):
+        request = ("--source", f"published:{place}", "--classes", "digits", "--images-per-class", "2")
+        answer = vgbench("generate", *request, "-o", f"{place}-{form}", "--format", form)
+        assert answer.code == 0, answer.err
+        exported = sorted(p for p in (tmp_path / f"{place}-{form}").rglob("*") if p.is_file())
+        hashes.append([sha256(p.read_bytes()) for p in exported if p.suffix in (".png", ".tar", ".parquet")])
+    assert hashes[0] == hashes[1] != []
+
+
+def test_realfake_is_read_from_the_hubs_cache_once_its_commit_was_observed(
+    vgbench: Callable[..., Answer], tmp_path: Path, home: Path
+) -> None:
+    pytest.importorskip("huggingface_hub")
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    snapshot = tmp_path / "hf" / "hub" / "datasets--JianhaoDYDY--Real-Fake" / "snapshots" / commit
+    files = [(f"{digit}/{i}.png", digit_png(digit, i)) for digit in range(10) for i in range(6)]
+    write_zip(snapshot / "train.zip", files)
+    Locator(home).lock_hub("JianhaoDYDY/Real-Fake@main", commit)
+    env = {"HF_HOME": str(tmp_path / "hf")}
+    answer = vgbench("run", "--source", "realfake", "--tasks", "digits", "--offline", "--json", env=env)
+    assert answer.code == 0 and answer.json["cells"][0]["value"] > 0.3, answer.err
 
 
 def test_papers_wait_for_their_download_and_say_so(vgbench: Callable[..., Answer], tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def _members(listing: Listing, name: str, members: Iterable[Member], aside: Coun
         fault = member.fault or ("larger than any image" if member.size > MAX_BYTES else None)
         if fault is not None:
             aside[fault] += 1
-        elif inside.split("/")[-1].startswith("."):
+        elif any(part.startswith(".") for part in inside.split("/")):
             aside["a hidden file"] += 1
         elif inside in seen:
             raise ValueError(f"{archive}: two members are called {inside}, so which one is meant cannot be known")
