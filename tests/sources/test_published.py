@@ -168,7 +168,7 @@ def test_val_is_asked_for_and_never_mixed_in(tmp_path: Path) -> None:
 
 
 def test_names_of_splits(tmp_path: Path) -> None:
-    for name in ("validation", "valid", "Val", "val_images_0"):
+    for name in ("validation", "valid", "Val", "val_images_0", "ILSVRC2012_img_val", "train/val", "val/train-size-512"):
         place = write_folder(tmp_path / name, {**below(f"data/{name}", images(1)), **below("data/training", images())})
         assert index(place, tmp_path / "made" / name).items == 3 * N
         assert index(place, tmp_path / "made-val" / name, split="val").items == 3
@@ -186,6 +186,17 @@ def test_split_that_is_not_there_is_refused(tmp_path: Path) -> None:
         index(genrobust(tmp_path / "data"), tmp_path, split="test")
     with pytest.raises(ValueError, match=r"no image of split 'val'; leave split= out"):
         index(write_folder(tmp_path / "plain", images()), tmp_path, split="val")
+
+
+def test_word_of_two_splits_names_none(tmp_path: Path) -> None:
+    place = write_folder(tmp_path / "data", below("train_and_val", images()))
+    assert index(place, tmp_path).items == 3 * N
+
+
+def test_class_whose_name_has_the_word_is_no_split(tmp_path: Path) -> None:
+    classes = [{"id": "n02917067", "name": "bullet train", "synonyms": []}]
+    place = write_folder(tmp_path / "data", {"val/bullet_train/1.png": digit_png(1), "train/bullet train/1.png": b""})
+    assert index(place, tmp_path, classes=classes, split="val").per_class == {"n02917067": 1}
 
 
 def test_folder_of_a_class_is_no_split(tmp_path: Path) -> None:

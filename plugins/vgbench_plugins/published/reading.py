@@ -22,8 +22,14 @@ from vgbench_plugins.published.manifests import File, listed
 
 WNID = re.compile(r"n\d{8}")  # a synset's id: part of speech and offset, as ImageNet names its classes
 NAMED_BY_WNID = re.compile(r"(n\d{8})_.*")  # as ImageNet names its files: n01440764_10026.JPEG
-SPLIT = re.compile(r"(train|training|val|valid|validation|test)(?:[-_.].*)?", re.IGNORECASE)  # also train-000
-SPLITS = {"training": "train", "valid": "val", "validation": "val"}
+SPLITS = {  # as folders and archives are called
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+}
 PACKED = {  # suffix → what unpacks it once, so that its members can be read in place
     (".tar", ".gz"): "gunzip",
     (".tgz",): "gunzip",
@@ -134,7 +140,7 @@ def _image(file: File, ids: Set[str]) -> Image:
             return Image(file, folders[depth], depth)
     if named := NAMED_BY_WNID.fullmatch(base):
         return Image(file, named[1], len(folders))
-    if not folders or SPLIT.fullmatch(folders[-1]):
+    if not folders or folders[-1].lower() in SPLITS:
         return Image(file, "", len(folders))
     return Image(file, folders[-1], len(folders) - 1)
 
@@ -144,10 +150,10 @@ def _of_split(listing: Listing, images: Sequence[Image], asked: str, aside: Coun
     by_split: dict[str, list[Image]] = {}
     for image in images:
         if image.class_name:
-            by_split.setdefault(_split(image.file.path, image.n_above), []).append(image)
+            by_split.setdefault(_split(image.file.path.split("/")[: image.n_above]), []).append(image)
         else:
             aside["not in a class folder"] += 1
-    packed = {name: _split(name, name.count("/") + 1) for name in listing.files if _unpacks(listing.path(name).name)}
+    packed = {name: _split(name.split("/")) for name in listing.files if _unpacks(listing.path(name).name)}
     there = {*by_split, *packed.values()}
     split = asked or ("train" if "train" in there else "")
     if there and split not in there:
@@ -163,11 +169,19 @@ def _of_split(listing: Listing, images: Sequence[Image], asked: str, aside: Coun
     return by_split.get(split, [])
 
 
-def _split(path: str, n_above: int) -> str:
-    """Return the split that one of the first folders names; "" where none does."""
-    for folder in path.split("/")[:n_above]:
-        if named := SPLIT.fullmatch(folder):
-            return SPLITS.get(named[1].lower(), named[1].lower())
+def _split(folders: Sequence[str]) -> str:
+    """Return the split that folders name; "" where none does.
+
+    The deepest that is called so; else the deepest that has the word in its name: ``train-000``,
+    ``ILSVRC2012_img_val``. A name with the words of two splits names none.
+    """
+    for folder in reversed(folders):
+        if folder.lower() in SPLITS:
+            return SPLITS[folder.lower()]
+    for folder in reversed(folders):
+        named = {SPLITS[word] for word in re.split(r"[^a-z]+", folder.lower()) if word in SPLITS}
+        if len(named) == 1:
+            return named.pop()
     return ""
 
 
