@@ -76,3 +76,14 @@ def test_speeds_are_listed_and_keep_no_rows(vgbench: Callable[..., Answer]) -> N
     assert all(name in listed for name in SPEEDS)
     refused = vgbench("bench", "embed", "-o", "somewhere")
     assert refused.code == 2 and "takes no -o" in refused.err
+
+
+@pytest.mark.slow
+def test_knn_compares_speed_and_neighbours(vgbench: Callable[..., Answer]) -> None:
+    answer = vgbench("bench", "knn", "--n", "20000", "--json")
+    SpeedAnswer.model_validate(answer.json)
+    (found,) = answer.json["measured"]
+    assert found["breaks"] == [] and found["facts"]["recall"] >= 0.99
+    assert found["ratio"] == found["medians"]["flat"] / found["medians"]["ivf"] > 2  # the bound is for 200,000
+    assert answer.code == (0 if found["ratio"] >= found["goal"] else 1)
+    assert "takes no --n" in vgbench("bench", "logreg", "--n", "5").err

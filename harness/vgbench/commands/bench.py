@@ -22,6 +22,7 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--minutes", type=float, metavar="M", help="begin nothing new after M minutes; 0: results only")
     parser.add_argument("--repeats", type=int, metavar="N", help="rounds of bench logreg (5)")
     parser.add_argument("--d", metavar="D,…", help="numbers of features of bench logreg (512,2048)")
+    parser.add_argument("--n", type=int, metavar="N", help="number of vectors of bench knn (200000)")
     parser.add_argument("--json", action="store_true", help="the results as JSON (schema bench, of speeds speed)")
     parser.set_defaults(call=call)
 
@@ -51,16 +52,21 @@ def call(args: argparse.Namespace, context: Context) -> int:
     return 0
 
 
+# Flags of benchmarks of speed, and what ``measure`` calls them.
+_TAKES = {"logreg": {"--repeats": "rounds", "--d": "sizes"}, "knn": {"--n": "n"}}
+
+
 def _speed(args: argparse.Namespace) -> int:
     """Measure a speed that must hold; return 1 when it does not."""
     from vgbench.bench.speed import apart
 
     if args.output is not None or args.minutes is not None:
         raise UsageError(f"bench {args.name} keeps no rows: it takes no -o and no --minutes")
-    asked = {"rounds": args.repeats, "sizes": args.d}
-    given = {name: str(value) for name, value in asked.items() if value is not None}
-    if given and args.name != "logreg":
-        raise UsageError(f"bench {args.name} takes no --repeats and no --d")
+    asked = {"--repeats": args.repeats, "--d": args.d, "--n": args.n}
+    known = _TAKES.get(args.name, {})
+    if strange := [flag for flag, value in asked.items() if value is not None and flag not in known]:
+        raise UsageError(f"bench {args.name} takes no {' and no '.join(strange)}")
+    given = {known[flag]: str(value) for flag, value in asked.items() if value is not None}
     measured = apart(SPEEDS[args.name][0], **given)
     if args.json:
         write_json({"schema": "vgbench.speed/1", "name": args.name, "measured": measured})
