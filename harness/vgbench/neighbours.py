@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -44,6 +44,7 @@ class Index:
     kind: Kind
     vectors: Any  # (N, D), memory-mapped
     lists: Any = None
+    centroids: Any = None  # (L, D)
     n_lists: int = 0
     nprobe: int = 0
     recall: float = 1.0
@@ -56,7 +57,8 @@ class Index:
         lists = None
         if meta["kind"] != "flat":
             lists = faiss.read_index(str(folder / FAISS_FILE), faiss.IO_FLAG_MMAP)
-        return cls(meta["kind"], vectors, lists, meta["n_lists"], meta["nprobe"], meta["recall"])
+        centroids = None if lists is None else _centroids(lists)
+        return cls(meta["kind"], vectors, lists, centroids, meta["n_lists"], meta["nprobe"], meta["recall"])
 
     def search(self, queries: NDArray[Any], k: int, *, nprobe: int | None = None) -> Found:
         """Return the k nearest of each query (Q, D), which need not be of length 1, by cosine.
@@ -67,11 +69,14 @@ class Index:
         if self.lists is None:
             return exact(asked, self.vectors, k)
         deep = math.ceil(DEEP * k * self.n_lists / len(self.vectors))
-        given = faiss.SearchParametersIVF(nprobe=nprobe or min(self.n_lists, max(self.nprobe, deep)))  # type: ignore[call-arg]  # made at run time
+        n_probed = nprobe or min(self.n_lists, max(self.nprobe, deep))
+        # The nearest lists by our own product: faiss's took a fifth of the time of a search.
+        near, lists = exact(asked, self.centroids, n_probed)
+        self.lists.nprobe = n_probed
         if self.kind == "ivf-flat":
-            similarities, rows = self.lists.search(asked, k, params=given)
+            similarities, rows = self.lists.search_preassigned(asked, k, lists, near)
             return similarities, rows
-        _, candidates = self.lists.search(asked, k * RERANK, params=given)
+        _, candidates = self.lists.search_preassigned(asked, k * RERANK, lists, near)
         return _reranked(asked, self.vectors, candidates, k)
 
 
@@ -92,7 +97,7 @@ def build(folder: Path, vectors: NDArray[Any], kind: Kind | Literal["auto"]) -> 
     if kind != "flat":
         found = _tuned(_with_lists(kind, stored, n, dimensions))
         faiss.write_index(found.lists, str(folder / FAISS_FILE))
-    meta = {name: value for name, value in asdict(_bare(found)).items() if name not in ("vectors", "lists")}
+    meta = {name: getattr(found, name) for name in ("kind", "n_lists", "nprobe", "recall")}
     meta |= {"n": n, "dimensions": dimensions}
     (folder / META_FILE).write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
     return found
@@ -140,33 +145,38 @@ def _with_lists(kind: Kind, vectors: Any, n: int, dimensions: int) -> Index:
     lists.train(np.ascontiguousarray(vectors[rows]))
     for start in range(0, n, BLOCK):
         lists.add(np.ascontiguousarray(vectors[start : start + BLOCK]))
-    return Index(kind, vectors, lists, n_lists)
+    return Index(kind, vectors, lists, _centroids(lists), n_lists)
+
+
+def _centroids(lists: Any) -> Float:
+    quantizer = faiss.downcast_index(lists.quantizer)
+    return np.asarray(quantizer.reconstruct_n(0, lists.nlist), np.float32)
 
 
 def _tuned(index: Index) -> Index:
-    """Return the index with the fewest lists probed (a power of two) at which it finds `RECALL` of the neighbours."""
+    """Return the index with the fewest lists probed (1, 2, 3, 4, 6, 8, 12, …) that finds `RECALL` of the neighbours."""
     n = len(index.vectors)
     rows = np.sort(np.random.default_rng(1).choice(n, min(n, N_TUNING), replace=False))
     queries = np.ascontiguousarray(index.vectors[rows])
     k = min(K + 1, n)  # each finds itself too, which is no merit
     truth = exact(queries, index.vectors, k)[1]
-    nprobe, reached = 1, 0.0
-    while True:
+    reached = 0.0
+    for nprobe in _tried(index.n_lists):
         found = index.search(queries, k, nprobe=nprobe)[1]
         reached = recall([f[f != own] for f, own in zip(found, rows, strict=True)], _others(truth, rows))
-        if reached >= RECALL or nprobe >= index.n_lists:
+        if reached >= RECALL:
             break
-        nprobe = min(2 * nprobe, index.n_lists)
-    return Index(index.kind, index.vectors, index.lists, index.n_lists, nprobe, round(reached, 4))
+    return replace(index, nprobe=nprobe, recall=round(reached, 4))
+
+
+def _tried(n_lists: int) -> list[int]:
+    powers = [2**i for i in range(n_lists.bit_length())]
+    return [n for n in sorted({*powers, *(3 * n // 2 for n in powers)}) if n < n_lists] + [n_lists]
 
 
 def _others(truth: NDArray[np.int64], rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Return each row's neighbours without itself; where copies of it crowd it out, without the last."""
     return [t[t != own] if own in t else t[:-1] for t, own in zip(truth, rows, strict=True)]
-
-
-def _bare(index: Index) -> Index:
-    return Index(index.kind, None, None, index.n_lists, index.nprobe, index.recall)
 
 
 def _reranked(queries: Float, vectors: Any, candidates: NDArray[np.int64], k: int) -> Found:
