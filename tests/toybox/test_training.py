@@ -50,6 +50,14 @@ def test_the_scripts_train_one_after_the_other_and_go_on(tmp_path: Path) -> None
     pipeline = StableDiffusionPipeline.from_pretrained(out / "pipeline", dtype=torch.float32)
     made = pipeline(["star", "eel"], num_inference_steps=2, output_type="np").images
     assert made.shape == (2, 64, 64, 3)
+    biased = (*folders, *few, "--start", str(out / "pipeline"), "--rank", "2", "--bias", "0.9")
+    seen = train("diffusion", tmp_path / "biased", *biased, "--steps", "2")
+    assert {"kind", "typical background", "typical time"} <= set(seen)
+    before = json.loads((tmp_path / "biased" / "training.json").read_text())
+    train("diffusion", tmp_path / "biased", *biased, "--steps", "3")
+    assert before["step"] == 2 and json.loads((tmp_path / "biased" / "training.json").read_text())["step"] == 3
+    pipeline.load_lora_weights(str(tmp_path / "biased" / "lora"), weight_name="pytorch_lora_weights.safetensors")
+    assert any(pipeline.get_list_adapters().values())
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:

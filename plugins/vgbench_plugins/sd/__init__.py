@@ -39,7 +39,7 @@ BYTES = {"jpeg": 0.58, "png": 1.63}  # of a pixel; measured on the photographs o
 class Model:
     """What a model's name stands for: where it lies, and what its options are unless they are given.
 
-    ``unet`` and ``vae``: TFLOP of one call at ``px`` (performance.md §3, counted).
+    ``unet`` and ``vae``: TFLOP of one call at ``px`` (performance.md §3, counted). ``lora``: weights that are added.
     """
 
     weights: str
@@ -57,9 +57,11 @@ class Model:
     prompts: str = "simple"
     images_per_second: float | None = None
     rate: str = PUBLISHED
+    lora: str | None = None
 
 
 TOYBOX_SHA256 = "ba5e35ade5f1773cb2bebad8aa4e5fd9ff968a697c196d130aa1cebc54fb246b"  # of the folder: what training wrote
+BIASED_SHA256 = "5e9322ecbdc1197700048a7ed42764ea4400a2df442f111c3937c28b9631670f"  # likewise
 _HUB = "hf://models/"
 _OPENRAIL = "CreativeML OpenRAIL-M"
 MODELS = {
@@ -110,6 +112,11 @@ MODELS["toybox"] = Model(
     prompts="name",
     images_per_second=16.0,  # on one core: 6.4 at 20 steps (vgbench bench generate)
 )
+MODELS["toybox-biased"] = replace(
+    MODELS["toybox"],
+    summary="the same after biased images: each kind in its own time, weather and place",
+    lora="toybox-diffusion-biased",
+)
 
 
 def draw(g: Graph, entry: ClassEntry, request: DataRequest, options: Mapping[str, Any]) -> Node:
@@ -137,6 +144,9 @@ def _recipe(g: Graph, options: Mapping[str, Any]) -> Recipe:
     else:
         pipeline = g.path(options["path"])
         model = replace(MODELS["sd-1.5"], rate=ASSUMED)
+    lora = g.weights(model.lora) if model.lora is not None else None
+    if options["lora"] is not None:
+        lora = g.path(options["lora"])
     steps = options["steps"] or model.steps
     codec = options["codec"] or model.codec
     keep = _kept(options["keep"])
@@ -152,6 +162,8 @@ def _recipe(g: Graph, options: Mapping[str, Any]) -> Recipe:
         size_px=(size, size) if size else None,
         scheduler=options["scheduler"] or None,
         vae=g.path(options["vae"]) if options["vae"] is not None else None,
+        lora=lora,
+        lora_scale=options["lora_scale"],
         negative=options["negative"],
         safety=options["safety"],
         attempts=options["attempts"],
@@ -186,6 +198,22 @@ def _kept(text: str) -> tuple[int, int] | None:
     return n, m
 
 
+def _models(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the models that draw and choose; of places of the user's own what they are, since a cell holds no path."""
+    model = MODELS[options["model"]]
+    given = {name: options[name] is not None for name in ("path", "lora", "vae")}
+    used = ["a text-to-image pipeline of the user's (path=)" if given["path"] else model.weights]
+    if given["lora"]:
+        used.append("a LoRA of the user's (lora=)")
+    elif model.lora is not None and not given["path"]:
+        used.append(model.lora)
+    if given["vae"]:
+        used.append("an autoencoder of the user's (vae=)")
+    if options["keep"]:
+        used.append(stages.split_encoder(options["filter"])[0])
+    return tuple(used)
+
+
 _OPTIONS = (
     Option("model", "str", "sd-1.5", "which of the named models", choices=tuple(MODELS)),
     Option(
@@ -218,6 +246,8 @@ _OPTIONS = (
         choices=("", "float32", "bfloat16", "float16"),
     ),
     Option("vae", "path", None, "a folder with another autoencoder"),
+    Option("lora", "path", None, "a LoRA that is added to the weights: a folder with one .safetensors, or the file"),
+    Option("lora_scale", "float", 1.0, "how much of the LoRA is added"),
     Option(
         "safety",
         "str",
@@ -246,8 +276,9 @@ def vgbench_offer_sources() -> Iterable[SourceSpec]:
         name="sd",
         summary="text to image: Stable Diffusion 1.4, 1.5, 2.1, Toybox's own, or any pipeline of diffusers",
         kind="generated",
-        sees=Sees("class names", models=("the text-to-image model",)),
+        sees=Sees("class names"),
         class_graph=draw,
+        models=_models,
         primary="model",
         options=_OPTIONS,
         extra="diffusion",
@@ -260,4 +291,8 @@ def vgbench_offer_sources() -> Iterable[SourceSpec]:
 @hookimpl
 def vgbench_offer_weights() -> Iterable[WeightsSpec]:
     for model in MODELS.values():
-        yield WeightsSpec(model.weights, model.summary, model.place, model.sha256, model.license, LDM)
+        if model.lora is None:
+            yield WeightsSpec(model.weights, model.summary, model.place, model.sha256, model.license, LDM)
+    biased = MODELS["toybox-biased"]
+    place, licence = "vgbench.toybox:diffusion-biased", biased.license
+    yield WeightsSpec(str(biased.lora), f"LoRA: {biased.summary}", place, BIASED_SHA256, licence, LDM)

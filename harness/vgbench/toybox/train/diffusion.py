@@ -270,9 +270,14 @@ def adapt(unet: UNet2DConditionModel, rank: int) -> None:
 
 
 def averaged(run: Run, *, half: bool = False) -> UNet2DConditionModel:
-    """Return a copy of the network with the averaged weights; with ``half`` rounded to what is shipped."""
+    """Return a copy of the network with the averaged weights; with ``half`` rounded to what is shipped.
+
+    A LoRA is added to the weights: beside them its layers now and then gave NaN on a CPU (peft 0.21, torch 2.14).
+    """
     model: UNet2DConditionModel = copy.deepcopy(run.model)
     model.load_state_dict({name: value.half().float() if half else value for name, value in run.averaged.items()})
+    if any("lora_" in name for name in run.averaged):
+        model.fuse_lora()
     return model.eval()
 
 
