@@ -39,20 +39,28 @@ def similarity(found: Prints, known: Prints) -> NDArray[np.float32]:
     The correlation of the thumbnails' values over pixels and colours together; of a known image the most alike of its
     crops counts. An image of one value is like none.
     """
-    whole, crops = _unit(found[:, 0]), [_unit(known[:, i]) for i in range(len(CROPS))]
-    best = whole @ crops[0].T
-    for crop in crops[1:]:
-        np.maximum(best, whole @ crop.T, out=best)
-    return np.asarray(best, np.float32)
+    return _alike(_unit(found[:, 0]), _crops(known))
 
 
 def copies(found: Prints, known: Prints) -> NDArray[np.bool_]:
     """Return which of N images are copies of one of M known ones: (N,)."""
     flagged = np.zeros(len(found), bool)
-    for rows in _blocks(len(found)):
-        for columns in _blocks(len(known)):
-            flagged[rows] |= (similarity(found[rows], known[columns]) >= SIMILARITY).any(axis=1)
+    for columns in _blocks(len(known)):
+        crops = _crops(known[columns])
+        for rows in _blocks(len(found)):
+            flagged[rows] |= (_alike(_unit(found[rows, 0]), crops) >= SIMILARITY).any(axis=1)
     return flagged
+
+
+def _crops(known: Prints) -> list[NDArray[np.float32]]:
+    return [_unit(known[:, i]) for i in range(len(CROPS))]
+
+
+def _alike(whole: NDArray[np.float32], crops: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    best = whole @ crops[0].T
+    for crop in crops[1:]:
+        np.maximum(best, whole @ crop.T, out=best)
+    return np.asarray(best, np.float32)
 
 
 def _blocks(n: int) -> Iterator[slice]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vgbench import estimate
+from vgbench.errors import UsageError
 from vgbench.registry import Chosen
 from vgbench.types import Axis, Images, Metric, Node, SourceSpec, TaskSpec, canonical_json, sha256_hex
 
@@ -142,6 +143,12 @@ class Plan:
     def if_unblocked(self, *, usd_per_hour: float | None = None) -> dict[str, Any]:
         """Estimate what blocked cells would take besides, if what nobody has observed here were here."""
         return _totals(self.supposed.values(), usd_per_hour)
+
+    def refuse_network(self) -> None:
+        """Raise ``UsageError`` where something to be made asks the network."""
+        asking = sorted({p.node.step.id for p in self.nodes.values() if p.missing and p.node.step.network})
+        if asking:
+            raise UsageError(f"--offline forbids the network, and {', '.join(asking)} asks it", hint="fetch=false")
 
     @property
     def rates(self) -> dict[str, str]:

@@ -201,7 +201,8 @@ class Registry:
     def _seeing(self, spec: SourceSpec, options: Mapping[str, Any]) -> SourceSpec:
         """Return a source that sees what it does under its options: its models; what a mixture's components see."""
         if spec.models is not None:
-            spec = replace(spec, sees=replace(spec.sees, models=spec.models(options)))
+            writer = self._writer(options.get("prompts"))
+            spec = replace(spec, sees=replace(spec.sees, models=(*spec.models(options), *writer)))
         texts = [options[option.name] for option in spec.options if option.type == "mixture"]
         parts = [self.source(component.source).spec for text in texts for component in mixture.parse(text)]
         if not parts:
@@ -216,6 +217,12 @@ class Registry:
             license="; ".join(f"{name}: {part.license}" for name, part in named.items() if part.license),
             generator_training_data="; ".join(f"{name}: {p.generator_training_data}" for name, p in named.items()),
         )
+
+    def _writer(self, prompts: str | None) -> tuple[str, ...]:
+        """Return the network that writes a source's prompts, where its strategy has one."""
+        is_known = f"prompts/{prompts}" in self.parts.offers  # not yet refused; nor a data set's templates
+        weights = self.part("prompts", str(prompts)).values.get("weights") if is_known else None
+        return (str(weights),) if weights else ()
 
     def task(self, asked: str | Wanted) -> list[Chosen[TaskSpec]]:
         """Resolve a task, or a suite into its tasks; an alias is the name its column gets.

@@ -110,6 +110,7 @@ class StepRef:
     ``seed`` names the axis whose seed the step draws from. ``shards`` is ``one``, ``index:PARAM`` (an open-ended step
     whose shards hold PARAM items each) or ``input:NAME`` (one shard for each shard of that input). ``needs`` names
     libraries beyond the base dependencies: where one is not installed the cell is blocked before anything is made.
+    ``network``: it asks the network; ``--offline`` refuses it.
     """
 
     id: str
@@ -120,6 +121,7 @@ class StepRef:
     gpu: bool = False
     rate: Rate | None = None
     needs: tuple[str, ...] = ()
+    network: bool = False
 
 
 @dataclass(frozen=True, slots=True)

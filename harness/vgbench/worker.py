@@ -84,7 +84,12 @@ def _listen(source: IO[str], jobs: list[dict[str, Any]], arrived: threading.Cond
 
 
 def _finish(job: Mapping[str, Any], finish: Callable[[], Made], began: float, answers: Answers) -> None:
-    answers.write(job, _answer(job, finish, began))
+    """Answer for a shard from its thread; what is no answer ends the worker, as it would outside a thread."""
+    try:
+        answers.write(job, _answer(job, finish, began))
+    except BaseException:  # a thread's own end would be silence, and the run would wait for ever
+        traceback.print_exc()
+        os._exit(1)
 
 
 def _answer(job: Mapping[str, Any], made: Made | Callable[[], Made], began: float) -> dict[str, Any]:
@@ -97,11 +102,15 @@ def _answer(job: Mapping[str, Any], made: Made | Callable[[], Made], began: floa
     except Exception as error:
         return _failed(error, began)
     return {
-        "made": {"items": int(made.items), "per_class": dict(made.per_class), "rejected": dict(made.rejected)},
+        "made": {"items": int(made.items), "per_class": _whole(made.per_class), "rejected": _whole(made.rejected)},
         "code": code_hash(sys.modules[job["entry"].partition(":")[0]]),
         "versions": _versions(),
         "seconds": time.perf_counter() - began,
     }
+
+
+def _whole(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: int(n) for name, n in counts.items()}  # a body counts with numpy, perhaps
 
 
 def _failed(error: Exception, began: float) -> dict[str, Any]:

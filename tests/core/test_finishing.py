@@ -22,10 +22,13 @@ def later(step):
         time.sleep(step.params["seconds"])
         if step.params.get("die"):
             os._exit(9)
+        if step.params.get("leave"):
+            raise SystemExit(3)
         if step.params.get("fail"):
             raise ValueError("no ink left")
         (step.out / "finished").write_text(str(time.monotonic()))
-        return Made(1)
+        import numpy
+        return Made(1, {"a": numpy.int64(1)})
     return finish
 def slow(step):
     time.sleep(step.params["seconds"])
@@ -117,3 +120,11 @@ def test_progress_of_a_job_that_is_done_is_nobodys(executor: LocalExecutor, tmp_
             events += executor.wait(60)
         kinds.append([event.kind for event in events])
     assert kinds == [["progress", "made"], ["made"]]
+
+
+def test_a_thread_that_leaves_is_no_silence(executor: LocalExecutor, tmp_path: Path) -> None:
+    executor.submit(job(tmp_path, 0, seconds=0.1, leave=True))
+    events: list[Event] = []
+    while not events:
+        events += executor.wait(60)
+    assert [(event.kind, event.job.shard) for event in events] == [("failed", 0)] and executor.can_start

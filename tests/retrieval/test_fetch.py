@@ -6,6 +6,7 @@ import shutil
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +36,16 @@ class Pages(BaseHTTPRequestHandler):
             self._answer(307, b"", Location="/loop")
         elif self.path == "/huge":
             self._answer(200, b"", length=MAX_BYTES + 1)
+        elif self.path == "/drip":
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            try:
+                for _ in range(100):
+                    self.wfile.write(b"x")
+                    time.sleep(0.2)
+            except OSError:
+                return
         elif self.path == "/endless":
             self.send_response(200)
             self.end_headers()
@@ -80,6 +91,20 @@ def test_a_picture_comes_also_by_a_redirect(server: ThreadingHTTPServer) -> None
     assert get(server, "/picture") == get(server, "/moved") == PICTURE
 
 
+def test_addresses_are_asked_for_as_people_write_them(server: ThreadingHTTPServer) -> None:
+    with pytest.raises(NotFetched, match="HTTP 404"):
+        get(server, "/été d'hiver.jpg?größe=1&x=%20")
+    assert Pages.asked == ["/%C3%A9t%C3%A9%20d'hiver.jpg?gr%C3%B6%C3%9Fe=1&x=%20"]
+
+
+def test_who_sends_a_byte_at_a_time_is_left(server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vgbench_plugins.retrieval.fetch.MOST_SECONDS", 1.0)
+    began = time.monotonic()
+    with pytest.raises(NotFetched):
+        get(server, "/drip")
+    assert time.monotonic() - began < 5
+
+
 @pytest.mark.parametrize(
     "host",
     [
@@ -94,6 +119,8 @@ def test_a_picture_comes_also_by_a_redirect(server: ThreadingHTTPServer) -> None
             "100.64.0.1",
         ),
         *("2130706433", "0x7f000001", "127.1", "0", "[::1]", "[::]", "[fe80::1]", "[fc00::1]", "[::ffff:127.0.0.1]"),
+        *("[64:ff9b:1::a00:1]", "[fec0::1]", "[::127.0.0.1]", "[::10.0.0.1]", "[::ffff:0:10.0.0.1]", "[3fff::1]"),
+        *("192.88.99.1", "[5f00::1]"),
         *("[2002:7f00:0001::]", "[64:ff9b::7f00:1]", "224.0.0.1", "255.255.255.255", "user@127.0.0.1"),
     ],
 )

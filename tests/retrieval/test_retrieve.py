@@ -55,6 +55,15 @@ def hashes(folder: Path) -> dict[str, list[str]]:
     return {name: [sha256 for _, sha256 in sorted(rows)] for name, rows in found.items()}
 
 
+def captions(folder: Path) -> dict[str, set[str]]:
+    """Return the captions of each class's images in an exported folder."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(folder.glob("**/*.parquet")):
+        for row in pq.read_table(path).to_pylist():
+            found.setdefault(row["class_id"], set()).add(row["prompt"])
+    return found
+
+
 def beside(home: Path, name: str) -> list[dict[str, Any]]:
     """Return the rows of every file of a name in a home's store."""
     return [row for path in sorted(home.glob(f"store/*/*/*/{name}")) for row in pq.read_table(path).to_pylist()]
@@ -88,7 +97,7 @@ def test_one_corpus_in_four_layouts_gives_the_same_images(vgbench: Callable[...,
             export(vgbench, asked(**options, by=by, duplicates="keep"), 3, tmp_path / f"{by}-{name}")
             found[name] = hashes(tmp_path / f"{by}-{name}")
         if by == "text":  # equal captions are equally near, and each layout has an order of its own
-            found = {name: {c: len(rows) for c, rows in one.items()} for name, one in found.items()}
+            found = {name: captions(tmp_path / f"{by}-{name}") for name in layouts}
         assert all(one == found["tars"] for one in found.values())
 
 
@@ -121,8 +130,9 @@ def test_smaller_requests_begin_larger_ones_however_they_are_made(
         with subprocess.Popen(
             command(6, f"killed-{attempt}"), start_new_session=True, stderr=subprocess.DEVNULL
         ) as one:
-            time.sleep(chance.uniform(2, 9))
+            time.sleep(chance.uniform(2, 5))
             os.killpg(one.pid, signal.SIGKILL)
+        assert one.returncode == -signal.SIGKILL  # it was not done yet
     subprocess.run(command(6, "six"), check=True)
     subprocess.run(command(10, "b"), check=True)
     assert hashes(tmp_path / "b") == whole
@@ -188,7 +198,15 @@ def test_images_behind_addresses_are_not_fetched_unasked(vgbench: Callable[..., 
         pq.write_table(table.set_column(1, "url", [urls]), path)
 
     def reasons(**more: object) -> str:
-        request = ("--source", asked(index=folder, **more), "--classes", f"{CLASSES}/{NAMES[0]}", "-n", "1", "--json")
+        request = (
+            "--source",
+            asked(**{"index": folder, **more}),
+            "--classes",
+            f"{CLASSES}/{NAMES[0]}",
+            "-n",
+            "1",
+            "--json",
+        )
         answer = vgbench("preview", *request)
         assert answer.code == 1
         return answer.err
@@ -199,6 +217,35 @@ def test_images_behind_addresses_are_not_fetched_unasked(vgbench: Callable[..., 
     assert "classes have no image" in reasons(fetch="true")
     rejected = [made_cell(path)["rejected"] for path in (tmp_path / "home").glob("store/*/*/*/commit.json")]
     assert {"not fetched: not a public address": 20} in rejected
+    request = ("--source", asked(index=folder, fetch="true"), "--classes", f"{CLASSES}/{NAMES[1]}", "-n", "1")
+    offline = vgbench("preview", *request, "--offline")
+    assert offline.code == 2 and "--offline forbids the network, and vgbench.retrieve asks it" in offline.err
+    gone = path_of_no_host(folder)
+    assert "is there a network?" in reasons(index=gone, fetch="true")  # a failed cell, and nothing is committed
+
+
+def path_of_no_host(folder: Path) -> Path:
+    for path in folder.glob("*.parquet"):
+        table = pq.read_table(path)
+        urls = [f"http://no-such-host.invalid/{i}.jpg" for i in range(len(table))]
+        pq.write_table(table.set_column(1, "url", [urls]), path)
+    return folder
+
+
+def test_paths_in_metadata_stay_in_their_folder(vgbench: Callable[..., Answer], home: Path, tmp_path: Path) -> None:
+    """Metadata of others names a file of this machine, through a link too: counted, and not read."""
+    entries = made.entries("train", 2)
+    folder = made.clip_retrieval(tmp_path / "idx", entries, tmp_path / "pictures")
+    (tmp_path / "secret.jpg").write_bytes(entries[0].data)
+    (tmp_path / "pictures" / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    paths = ["../secret.jpg", str(tmp_path / "secret.jpg"), "link.jpg", "/dev/zero", "missing.jpg"]
+    file = folder / "metadata" / "metadata_0.parquet"
+    table = pq.read_table(file)
+    own = table["image_path"].to_pylist()
+    pq.write_table(table.set_column(0, "image_path", [[*paths, *own[5:]]]), file)
+    answer = export(vgbench, asked(index=folder, images=tmp_path / "pictures"), 20, tmp_path / "out")
+    assert answer["rejected"]["a path outside the images' folder"] == 4 * len(NAMES)
+    assert answer["rejected"]["no such file"] == len(NAMES)
 
 
 @pytest.mark.parametrize(

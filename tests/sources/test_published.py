@@ -199,6 +199,14 @@ def test_class_whose_name_has_the_word_is_no_split(tmp_path: Path) -> None:
     assert index(place, tmp_path, classes=classes, split="val").per_class == {"n02917067": 1}
 
 
+def test_split_that_is_called_as_a_class_is_no_class_above_others(tmp_path: Path) -> None:
+    """CIFAR-100 and VOC have a class "train": the split's folder is not the class of all that lies in it."""
+    asked = [{"id": name, "name": name, "synonyms": []} for name in ("train", "bus")]
+    files = {f"train/{name}/{i}.png": digit_png(i) for i, name in enumerate(("apple", "bus", "train"))}
+    made = found(write_folder(tmp_path / "data", files), tmp_path / "out", classes=asked)
+    assert sorted(zip(made.ids, made.labels.tolist(), strict=True)) == [("bus/1.png", 1), ("train/2.png", 0)]
+
+
 def test_folder_of_a_class_is_no_split(tmp_path: Path) -> None:
     classes = [{"id": "train", "name": "train", "synonyms": []}, {"id": "val", "name": "val", "synonyms": []}]
     files = {f"{name}/1.png": digit_png(digit) for digit, name in enumerate(("train", "val"))}

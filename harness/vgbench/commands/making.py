@@ -28,6 +28,8 @@ def make(
     plan = plan_nodes(targets, store)
     if not any(planned.missing for planned in plan.nodes.values()):
         return 0
+    if offline:
+        plan.refuse_network()
     from vgbench.claims import FileClaims
     from vgbench.commands.progress import Display
     from vgbench.execute import Run

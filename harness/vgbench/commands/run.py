@@ -44,6 +44,8 @@ def call(args: argparse.Namespace, context: Context) -> int:
     if blocked and args.strict:
         return 3
 
+    if args.offline:
+        plan.refuse_network()
     # from here on results are read and written: pydantic, and rich for the table
     from vgbench.commands.progress import Display
     from vgbench.executors.local import LocalExecutor, machine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -76,6 +76,9 @@ def diffuse(step: Step) -> Callable[[], Made]:
             )
             candidates.update({start + position: one for position, one in drawn.items()})
         chosen = _best(step, candidates, first, kept, of) if kept < of else {i: i for i in candidates}
+    if len(chosen) < len(candidates):
+        counts["not among the best of the filter"] += len(candidates) - len(chosen)
+        candidates = {i: replace(candidates[i], pixels=candidates[i].pixels.clone()) for i in chosen.values()}
     return partial(_written, step, candidates, chosen, prompts, counts)
 
 
@@ -93,8 +96,6 @@ def _written(
             counts[row] += 1
         else:
             rows.append(row)
-    if len(chosen) < len(candidates):
-        counts["not among the best of the filter"] += len(candidates) - len(chosen)
     write_shard(step.out, rows)
     return Made(len(rows), {p["class_id"]: len(rows)}, dict(counts))
 

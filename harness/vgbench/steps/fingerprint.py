@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,6 +38,8 @@ def fingerprint_images(step: Step) -> Made:
 
 def read_prints(artifact: Artifact) -> tuple[list[str], Prints]:
     """Return images' SHA-256 and their fingerprints (N, 3, 768)."""
-    table = pq.read_table(Path(artifact.path) / PRINTS_FILE)
-    stored = b"".join(table["print"].to_pylist())
+    table = pq.read_table(artifact.path / PRINTS_FILE)
+    stored = (
+        table["print"].combine_chunks().buffers()[1] if table.num_rows else b""
+    )  # of a fixed size: one after another
     return table["sha256"].to_pylist(), np.frombuffer(stored, np.uint8).reshape(-1, 3, _BYTES // 3)

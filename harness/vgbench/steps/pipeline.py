@@ -68,7 +68,7 @@ class TextToImage:
             "device": self.device,
             "num_images_per_prompt": 1,
             "do_classifier_free_guidance": guidance > 1,
-            "negative_prompt": [negative] if guidance > 1 else None,
+            "negative_prompt": [negative] if guidance > 1 and negative else None,  # SDXL tells none from ""
         }
         found = encode(**{name: value for name, value in arguments.items() if name in known})
         return {name: value for name, value in zip(names, found, strict=False) if value is not None}

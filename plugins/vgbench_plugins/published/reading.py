@@ -136,7 +136,8 @@ def _image(file: File, ids: Set[str]) -> Image:
     """
     *folders, base = file.path.split("/")
     for depth in reversed(range(len(folders))):
-        if WNID.fullmatch(folders[depth]) or plain(folders[depth]) in ids:
+        is_split = folders[depth].lower() in SPLITS and depth < len(folders) - 1  # CIFAR-100 has a class "train"
+        if not is_split and (WNID.fullmatch(folders[depth]) or plain(folders[depth]) in ids):
             return Image(file, folders[depth], depth)
     if named := NAMED_BY_WNID.fullmatch(base):
         return Image(file, named[1], len(folders))

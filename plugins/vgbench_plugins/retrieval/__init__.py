@@ -76,8 +76,11 @@ def find(g: Graph, entry: ClassEntry, request: DataRequest, options: Mapping[str
         inputs["corpus"] = corpus
         inputs["index"] = index_of(g, corpus, encoder, by=options["by"], kind=options["kind"])
     params |= {name: options[name] for name in ("depth", "duplicates", "max_unsafe", "min_aesthetic", "fetch")}
-    params |= {"micro_batch": options["micro_batch"], "batch": 64, "threads": 1}
-    return g.node(replace(RETRIEVE, needs=(*FAISS, *encoder.part.needs)), inputs=inputs, params=params)
+    # What can be fetched is not the same twice, so a class that is fetched is one shard, of one worker.
+    params["micro_batch"] = depth if options["fetch"] else options["micro_batch"]
+    params |= {"batch": 64, "threads": 1}
+    step = replace(RETRIEVE, needs=(*FAISS, *encoder.part.needs), network=options["fetch"])
+    return g.node(step, inputs=inputs, params=params)
 
 
 def _encoder(options: Mapping[str, Any]) -> str:

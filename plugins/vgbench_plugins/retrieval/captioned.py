@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +38,7 @@ def read_corpus(step: Step) -> Made:
     """
     listing = scan(local(step.params["place"].path))
     found = list(_pages(listing))
+    aside = Counter(page.what or "no caption" for page in found if not page.caption.strip())
     captioned = [page for page in found if page.caption.strip()]
     if not captioned:
         raise ValueError(
@@ -47,8 +50,9 @@ def read_corpus(step: Step) -> Made:
     whole = [(page, one) for page, one in zip(captioned, judged, strict=True) if one.reason is None]
     write_found(step.out, [FoundImage(str(page.location), page.image_id, None, one) for page, one in whole])
     write_pages(step.out, [replace(page, location=None) for page, _ in whole])
-    rejected = {"does not decode": len(captioned) - len(whole), "no caption": len(found) - len(captioned)}
-    return Made(len(whole), rejected={reason: n for reason, n in rejected.items() if n})
+    if len(whole) < len(captioned):
+        aside["does not decode"] = len(captioned) - len(whole)
+    return Made(len(whole), rejected=dict(aside))
 
 
 def _pages(listing: Listing) -> Iterator[Page]:
@@ -72,12 +76,23 @@ def _of_tar(path: Path, name: str) -> Iterator[Page]:
 
         for key, members in samples.items():
             images = [member for kind, member in members.items() if f".{kind}" in SUFFIXES]
-            if len(images) != 1:
-                continue  # img2dataset leaves samples without an image where a download failed
-            told: dict[str, Any] = json.loads(text(members["json"])) if "json" in members else {}
+            if len(images) != 1:  # img2dataset leaves samples without an image where a download failed
+                yield Page(key, "", what=f"{len(images) or 'no'} image{'s' if images else ''} in one sample")
+                continue
+            told = _json(text(members["json"]), f"{path}: {key}.json") if "json" in members else {}
             caption = text(members["txt"]) if "txt" in members else str(first(told, CAPTIONS) or "")
             offset, size = images[0]
             yield page_of(told, f"{name}/{key}" if name else key, caption, location=f"{name}#{offset}+{size}")
+
+
+def _json(text: str, member: str) -> dict[str, Any]:
+    try:
+        told = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"{member}: not JSON: {error}") from error
+    if not isinstance(told, dict):
+        raise ValueError(f"{member}: no object, but {type(told).__name__}")
+    return told
 
 
 def _of_table(path: Path, name: str) -> Iterator[Page]:
@@ -105,9 +120,18 @@ def page_of(told: Mapping[str, Any], image_id: str, caption: str, *, location: s
         caption,
         location=location,
         url=first(told, ("url", "URL")),
-        unsafe=None if unsafe is None else float(unsafe),
-        aesthetic=None if aesthetic is None else float(aesthetic),
+        unsafe=_score(unsafe),
+        aesthetic=_score(aesthetic),
     )
+
+
+def _score(value: object) -> float | None:
+    """Return a score; None for what is no finite number: nothing is known of such a page."""
+    try:
+        score = float(str(value))
+    except ValueError:
+        return None
+    return score if math.isfinite(score) else None
 
 
 def first(told: Mapping[str, Any], names: tuple[str, ...]) -> Any:

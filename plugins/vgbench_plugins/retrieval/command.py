@@ -68,7 +68,8 @@ def call(args: argparse.Namespace, context: Context) -> int:
     for by, one in built.items():
         lists = f", {one['nprobe']} of {one['n_lists']} lists probed: recall@10 {one['recall']:.3f}"
         write(f"{by}: {n} vectors of {one['dimensions']} numbers, {one['kind']}{lists if one['n_lists'] else ''}")
-    write(f"retrieval:index={target},images={args.corpus},encoder={args.encoder}")
+    by = "" if "image" in built else ",by=text"
+    write(f"retrieval:index={target},images={args.corpus},encoder={args.encoder}{by}")
     return 0
 
 
@@ -113,5 +114,8 @@ def _index(staging: Path, by: str, node: Node, store: Store) -> dict[str, Any]:
         flat.add(np.load(folder / VECTORS_FILE))
         faiss.write_index(flat, str(staging / f"{by}.index"))
     else:
-        os.link(folder / FAISS_FILE, staging / f"{by}.index")
+        try:
+            os.link(folder / FAISS_FILE, staging / f"{by}.index")
+        except OSError:  # a file system without hard links
+            shutil.copyfile(folder / FAISS_FILE, staging / f"{by}.index")
     return about

@@ -6,19 +6,26 @@ unless all its addresses are public, and connected to by the address that was ch
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from typing import Any, TypeAlias
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 MAX_BYTES = 20_000_000  # of one image (ours: the largest photographs)
 MAX_REDIRECTS = 5
-SECONDS = 10.0
+SECONDS = 10.0  # between two bytes
+MOST_SECONDS = 60.0  # of one answer: who sends a byte at a time does not hold a class for ever
 AGENT = "vgbench (dataset research)"
+_GLOBAL = ipaddress.IPv6Network("2000::/3")  # RFC 4291: all that is handed out
+_DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")  # RFC 9637
+_RELAYS = ipaddress.IPv4Network("192.88.99.0/24")  # RFC 7526
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
+_AS_IS = "/%:@!$&'()*+,;=~?[]"  # of an address: what stays as it is; other letters are escaped, as browsers do
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 Resolve: TypeAlias = Callable[[str, int], str]
@@ -63,7 +70,8 @@ def _is_public(address: str) -> bool:
         inner = ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(ip.packed[12:]) if ip in _NAT64 else None)
         if inner is not None:
             return _is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
+        return ip in _GLOBAL and ip not in _DOCUMENTATION and ip.is_global
+    return ip.is_global and not ip.is_multicast and ip not in _RELAYS
 
 
 def _get(url: str, resolve: Resolve, tls: Tls) -> bytes | str:
@@ -79,7 +87,10 @@ def _get(url: str, resolve: Resolve, tls: Tls) -> bytes | str:
     port = port or (443 if is_tls else 80)
     address = resolve(parts.hostname, port)
     connection = _Checked(parts.hostname, port, address, tls=tls if is_tls else None)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    target = quote(parts.path or "/", safe=_AS_IS) + (f"?{quote(parts.query, safe=_AS_IS)}" if parts.query else "")
+    timer = threading.Timer(MOST_SECONDS, connection.shut)
+    timer.daemon = True
+    timer.start()
     try:
         connection.request("GET", target, headers={"User-Agent": AGENT, "Accept": "image/*"})
         answer = connection.getresponse()
@@ -93,10 +104,13 @@ def _get(url: str, resolve: Resolve, tls: Tls) -> bytes | str:
         body = answer.read(MAX_BYTES + 1)
         if len(body) > MAX_BYTES:
             raise NotFetched("too large")
+        if declared.isdigit() and len(body) < int(declared):
+            raise NotFetched("cut short")
         return body
     except (OSError, http.client.HTTPException, ValueError):
         raise NotFetched("no answer") from None
     finally:
+        timer.cancel()
         connection.close()
 
 
@@ -107,9 +121,15 @@ class _Checked(http.client.HTTPConnection):
         super().__init__(host, port, timeout=SECONDS)
         self._address = address
         self._tls = tls
+        self._opened: Any = None
+
+    def shut(self) -> None:
+        """End the connection from another thread."""
+        with contextlib.suppress(OSError, AttributeError):
+            self._opened.shutdown(socket.SHUT_RDWR)  # http.client forgets `sock` while an answer is still read
 
     def connect(self) -> None:
         sock: Any = socket.create_connection((self._address, self.port), timeout=self.timeout)
         if self._tls is not None:
             sock = self._tls().wrap_socket(sock, server_hostname=self.host)
-        self.sock = sock
+        self.sock = self._opened = sock

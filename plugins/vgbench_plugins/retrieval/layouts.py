@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,10 @@ from vgbench_plugins.retrieval.corpus import Page, pages_of, read_pages
 Search = Callable[[NDArray[np.float32], int], tuple[NDArray[np.float32], NDArray[np.int64]]]
 
 
+class NotThere(Exception):
+    """An image that a corpus's metadata names and that is not there; the text is one of few reasons."""
+
+
 class Corpus(Protocol):
     """What is searched: the nearest rows to one vector, what stands there, and its image."""
 
@@ -35,7 +40,7 @@ class Corpus(Protocol):
         ...
 
     def read(self, page: Page, row: int) -> bytes | None:
-        """Return an image's bytes; None where the corpus has none (its address may). ``OSError``, ``ValueError``."""
+        """Return an image's bytes; None where the corpus has none (its address may). Raises ``NotThere``."""
         ...
 
 
@@ -52,7 +57,7 @@ def opened(step: Step) -> Corpus:
 def _folder(step: Step) -> Corpus:
     folder = Path(local(step.params["index"].path))
     images = step.params.get("images")
-    root = InPlace(images.path if images else str(folder))
+    root = Path(local(images.path)) if images else folder
     if (folder / "metadata").is_dir():
         return ClipRetrieval(folder, step.params["by"], root)
     if any(folder.glob("*.npz")):
@@ -104,13 +109,13 @@ class Rows:
 class _Metadata:
     """Metadata in Parquet files, one after the other: rows are counted over all of them."""
 
-    def __init__(self, files: Sequence[Path], place: InPlace) -> None:
+    def __init__(self, files: Sequence[Path], root: Path) -> None:
         if not files:
             raise ValueError("an index without metadata/*.parquet: nobody knows what its rows are")
         self._files = [pq.ParquetFile(path, memory_map=True) for path in files]
         self._names = [path.name for path in files]
         self._ends = np.cumsum([file.metadata.num_rows for file in self._files])
-        self._place = place
+        self._root, self._place = root.resolve(), InPlace(str(root))
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -128,7 +133,14 @@ class _Metadata:
         return [found[row] for row in rows]
 
     def read(self, page: Page, row: int) -> bytes | None:
-        return None if page.location is None else self._place.read(page.location)
+        if page.location is None:
+            return None
+        path = (self._root / re.split("[#@]", page.location)[0]).resolve()
+        if not path.is_relative_to(self._root):  # metadata of others may name any file of this machine
+            raise NotThere("a path outside the images' folder")
+        if not path.is_file():
+            raise NotThere("no such file")
+        return self._place.read(page.location)
 
     def _group(self, row: int) -> tuple[tuple[int, int, int], Any]:
         number = int(np.searchsorted(self._ends, row, side="right"))
@@ -150,8 +162,8 @@ class _Metadata:
 class ClipRetrieval(_Metadata):
     """A folder that clip-retrieval wrote: ``image.index``, ``text.index`` (of faiss), ``metadata/*.parquet``."""
 
-    def __init__(self, folder: Path, by: str, place: InPlace) -> None:
-        super().__init__(sorted((folder / "metadata").glob("*.parquet")), place)
+    def __init__(self, folder: Path, by: str, root: Path) -> None:
+        super().__init__(sorted((folder / "metadata").glob("*.parquet")), root)
         self._own: Index | None = None
         if (folder / by / META_FILE).exists():  # `vgbench index build` knows how many lists to probe, and reranks
             self._own = Index.open(folder / by)
@@ -176,9 +188,9 @@ class DataComp(_Metadata):
     Compared exactly, file by file: nothing is built.
     """
 
-    def __init__(self, folder: Path, by: str, embeddings: str, place: InPlace) -> None:
+    def __init__(self, folder: Path, by: str, embeddings: str, root: Path) -> None:
         files = sorted(folder.glob("*.parquet"))
-        super().__init__(files, place)
+        super().__init__(files, root)
         self._column = f"{embeddings}_{'img' if by == 'image' else 'txt'}"
         self._vectors = [path.with_suffix(".npz") for path in files]
         if missing := [path for path in self._vectors if not path.exists()]:
@@ -197,7 +209,7 @@ class DataComp(_Metadata):
                     f"{path}: {vectors.shape[0]} vectors of {vectors.shape[1]} numbers; its metadata has "
                     f"{file.metadata.num_rows} rows, and the encoder gives {len(query)} numbers"
                 )
-            near, at = exact(asked, vectors, k)
+            near, at = exact(asked, unit(vectors), k)
             similarities, rows = np.concatenate([similarities, near], 1), np.concatenate([rows, at + start], 1)
             start += len(vectors)
         order = np.argsort(-similarities[0], kind="stable")[:k]

@@ -25,11 +25,14 @@ from vgbench.steps.prompt import PROMPTS_FILE
 from vgbench.types import Progress
 from vgbench_plugins.retrieval.corpus import Page
 from vgbench_plugins.retrieval.fetch import NotFetched, fetch
-from vgbench_plugins.retrieval.layouts import Corpus, opened
+from vgbench_plugins.retrieval.layouts import Corpus, NotThere, opened
 
 FOUND_FILE = "found.parquet"
 AT_A_TIME = 32  # images read ahead; fetched at once
 DUPLICATE = "looks like a nearer one"
+# Of a few that are asked some hosts are always gone; where hardly one is reached, the network is (ours).
+UNREACHED = ("not fetched: no such host", "not fetched: no answer")
+MOST_UNREACHED = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,17 @@ class Ranking:
     candidates: Iterator[Hit | str]
     kept: list[Hit] = field(default_factory=list)
     passed: list[tuple[int, str]] = field(default_factory=list)
+    is_broken: bool = False
 
     def first(self, n: int, *, progress: Progress) -> list[Hit]:
         """Return the first n images, fewer where the depth is reached."""
         while len(self.kept) < n:
             progress(len(self.kept), n)
-            found = next(self.candidates, None)
+            try:
+                found = next(self.candidates, None)
+            except Exception:
+                self.is_broken = True
+                raise
             if found is None:
                 break
             if isinstance(found, Hit):
@@ -108,7 +116,7 @@ def retrieve(step: Step) -> Made:
 def _ranking(step: Step) -> Ranking:
     """Return the class's ranking, begun by an earlier shard of this worker or anew: it is the same."""
     known: dict[str, Ranking] = step.resident("ranking", dict)  # of one class, not of all that were
-    if step.node not in known:
+    if step.node not in known or known[step.node].is_broken:
         known.clear()
         known[step.node] = Ranking(_candidates(step, opened(step)))
     return known[step.node]
@@ -129,7 +137,10 @@ def _candidates(step: Step, corpus: Corpus) -> Iterator[Hit | str]:
             wanted = [page for (_, _, page), why in zip(chunk, plain, strict=True) if why is None]
             # Read one by one, since files and tables are not shared; fetched at once.
             here = [_read(corpus, page, row) for (_, row, page), why in zip(chunk, plain, strict=True) if why is None]
-            read = iter(list(pool.map(partial(_fetched, fetching=p["fetch"]), wanted, here)))
+            found = list(pool.map(partial(_fetched, fetching=p["fetch"]), wanted, here))
+            if sum(one in UNREACHED for one in found) > MOST_UNREACHED * len(found):
+                raise ValueError(f"{len(found)} images asked for, and hardly any host answers: is there a network?")
+            read = iter(found)
             for (near, _, page), why in zip(chunk, plain, strict=True):
                 done += 1
                 yield why if why is not None else _judged(page, near, next(read), seen, prints, p["duplicates"])
@@ -150,10 +161,11 @@ def _plain(page: Page, max_unsafe: float | None, min_aesthetic: float | None) ->
 
 
 def _read(corpus: Corpus, page: Page, row: int) -> bytes | str | None:
+    """Return an image's bytes, or why there are none; a disk that fails is no property of the corpus, and raises."""
     try:
         return corpus.read(page, row)
-    except (OSError, ValueError):
-        return "cannot be read"
+    except NotThere as reason:
+        return str(reason)
 
 
 def _fetched(page: Page, data: bytes | str | None, *, fetching: bool) -> bytes | str:
