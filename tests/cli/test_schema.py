@@ -48,7 +48,8 @@ def test_every_answer_validates_against_its_model(vgbench: Callable[..., Answer]
     for name in ("cell", "observed"):
         file = {"cell": "result.json", "observed": "observed.json"}[name]
         ANSWERS[name].model_validate_json((cell / file).read_text())
-    assert set(answers) | {"cell", "observed", "plugins-check", "bench", "speed"} == set(ANSWERS)  # those take minutes
+    elsewhere = {"plugins-check", "bench", "speed", "index"}  # they take long: the last in tests/retrieval
+    assert set(answers) | {"cell", "observed"} | elsewhere == set(ANSWERS)
 
 
 def test_model_of_a_conformance_check_has_its_fields() -> None:
