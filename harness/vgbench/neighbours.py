@@ -163,7 +163,7 @@ def _tuned(index: Index) -> Index:
     queries = np.ascontiguousarray(index.vectors[rows])
     k = min(K + 1, n)  # each finds itself too, which is no merit
     truth = exact(queries, index.vectors, k)[1]
-    reached = 0.0
+    nprobe, reached = 1, 0.0
     for nprobe in _tried(index.n_lists):
         found = index.search(queries, k, nprobe=nprobe)[1]
         reached = recall([f[f != own] for f, own in zip(found, rows, strict=True)], _others(truth, rows))
