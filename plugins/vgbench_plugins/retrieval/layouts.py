@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,13 +15,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vgbench import Artifact, Step
-from vgbench.images import ImageSet
+from vgbench.images import SHARD_FILE, ImageSet
 from vgbench.inplace import InPlace, local
 from vgbench.neighbours import META_FILE, Index, exact, unit
 from vgbench_plugins.retrieval.captioned import CAPTIONS, first, page_of
 from vgbench_plugins.retrieval.corpus import Page, pages_of, read_pages
-
-Search = Callable[[NDArray[np.float32], int], tuple[NDArray[np.float32], NDArray[np.int64]]]
 
 
 class NotThere(Exception):
@@ -96,7 +94,7 @@ class Rows:
     @cached_property
     def _data(self) -> Any:
         shard = self.images.members[0].shards[0]
-        table = pq.read_table(shard / "images.parquet", columns=["image", "sha256"], memory_map=True)
+        table = pq.read_table(shard / SHARD_FILE, columns=["image", "sha256"], memory_map=True)
         return table["image"].combine_chunks(), table["sha256"], InPlace(self.images.members[0].place or "")
 
     def bytes(self, row: int) -> bytes:

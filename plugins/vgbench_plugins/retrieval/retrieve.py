@@ -32,7 +32,7 @@ AT_A_TIME = 32  # images read ahead; fetched at once
 DUPLICATE = "looks like a nearer one"
 # Of a few that are asked some hosts are always gone; where hardly one is reached, the network is (ours).
 UNREACHED = ("not fetched: no such host", "not fetched: no answer")
-MOST_UNREACHED = 0.95
+MOST_UNREACHED, FEW = 0.95, 10  # of fewer than that all may be gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def _candidates(step: Step, corpus: Corpus) -> Iterator[Hit | str]:
             # Read one by one, since files and tables are not shared; fetched at once.
             here = [_read(corpus, page, row) for (_, row, page), why in zip(chunk, plain, strict=True) if why is None]
             found = list(pool.map(partial(_fetched, fetching=p["fetch"]), wanted, here))
-            if sum(one in UNREACHED for one in found) > MOST_UNREACHED * len(found):
+            if len(found) >= FEW and sum(one in UNREACHED for one in found) > MOST_UNREACHED * len(found):
                 raise ValueError(f"{len(found)} images asked for, and hardly any host answers: is there a network?")
             read = iter(found)
             for (near, _, page), why in zip(chunk, plain, strict=True):
