@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -104,7 +103,7 @@ class FileClaims:
                     return False
                 path.unlink(missing_ok=True)
                 continue
-            os.write(handle, " ".join([socket.gethostname(), str(os.getpid()), *reads]).encode())
+            os.write(handle, " ".join([os.uname().nodename, str(os.getpid()), *reads]).encode())
             os.close(handle)
             return True
         return False
@@ -135,7 +134,7 @@ class FileClaims:
             return False
         if age > self.stale_seconds:
             return False
-        return holder.host != socket.gethostname() or not holder.pid or process_exists(int(holder.pid))
+        return holder.host != os.uname().nodename or not holder.pid or process_exists(int(holder.pid))
 
 
 def process_exists(pid: int) -> bool:

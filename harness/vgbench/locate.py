@@ -7,7 +7,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -255,6 +254,8 @@ class Locator:
         return self.home / "identities" / f"{listing.root.stat().st_ino}-{sha256_hex(pattern)[:8]}.jsonl"
 
     def _hash(self, names: list[str], listing: Listing, known: dict[str, str]) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
         n_bytes = sum(listing.files[name].size for name in names)
         if len(names) > TELL_FILES or n_bytes > TELL_BYTES:
             self.say(

@@ -13,7 +13,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,7 +136,7 @@ class Store:
         try:
             root.mkdir(parents=True, exist_ok=True)
             return Path(
-                tempfile.mkdtemp(prefix=f"{label}-{socket.gethostname()}-{os.getpid()}-{self._token}-", dir=root)
+                tempfile.mkdtemp(prefix=f"{label}-{os.uname().nodename}-{os.getpid()}-{self._token}-", dir=root)
             )
         except OSError as error:
             if is_disk_full(error):
@@ -288,7 +287,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
     ``target`` must be absent or an empty folder. What a killed process of this machine left behind is removed.
     """
     target = target.absolute()
-    prefix = f".{target.name}.partial-{socket.gethostname()}-"
+    prefix = f".{target.name}.partial-{os.uname().nodename}-"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         for left in target.parent.glob(f"{glob.escape(prefix)}*"):

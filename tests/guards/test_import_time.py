@@ -19,7 +19,13 @@ LIGHT_COMMANDS = [
     ["show", "digits"],
     ["plan", "--source", "original", "toybox", "--tasks", "digits"],
 ]
-MOST_CPU_SECONDS = 0.2  # design §1
+# Design §1 allows 0.2 CPU s. CI's machines differ by half, so the limit is in runs of this, which takes 0.15 s where
+# `vgbench --help` takes 0.17.
+YARDSTICK = """
+import argparse, asyncio, dataclasses, email.message, http.client, importlib.metadata, unittest.mock, xml.dom.minidom
+for i in range(60): dataclasses.make_dataclass(f'C{i}', [(f'f{k}', int) for k in range(8)], frozen=True)
+"""
+MOST_YARDSTICKS = 1.33
 SMALL_RECIPE = """
 from dataclasses import replace
 from vgbench import hookimpl
@@ -90,12 +96,19 @@ def test_numpy_alone_is_named_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["--help", "list"])
 def test_light_command_is_quick(tmp_path: Path, command: str) -> None:
-    assert min(cpu_seconds(tmp_path, "-m", "vgbench.cli", command) for _ in range(5)) <= MOST_CPU_SECONDS
+    assert shares_of_the_yardstick(tmp_path, "-m", "vgbench.cli", command) <= MOST_YARDSTICKS
 
 
 def test_slow_command_is_found_by_its_cpu_time(tmp_path: Path) -> None:
-    busy = "import time\nwhile time.process_time() < 0.3: pass"
-    assert cpu_seconds(tmp_path, "-c", busy) > MOST_CPU_SECONDS
+    busy = YARDSTICK + YARDSTICK.replace("60", "90")
+    assert shares_of_the_yardstick(tmp_path, "-c", busy) > MOST_YARDSTICKS
+
+
+def shares_of_the_yardstick(tmp_path: Path, *args: str) -> float:
+    """Return the CPU time of a Python process in yardsticks, run in turns: a machine changes its speed as it likes."""
+    pairs = [(cpu_seconds(tmp_path, *args), cpu_seconds(tmp_path, "-c", YARDSTICK)) for _ in range(9)]
+    command, yardstick = (sorted(side)[2] for side in zip(*pairs, strict=True))  # the quick ones; not the one lucky one
+    return command / yardstick
 
 
 def cpu_seconds(tmp_path: Path, *args: str) -> float:

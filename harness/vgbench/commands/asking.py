@@ -1,4 +1,4 @@
-"""The arguments that ``plan`` and ``run`` share, and how they become what is asked for."""
+"""The arguments that commands share, and how those of ``plan`` and ``run`` become what is asked for."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from vgbench.commands.output import note
 from vgbench.errors import UsageError
-from vgbench.planned import Plan
-from vgbench.planning import Asked, make_plan
 from vgbench.registry import Wanted
 from vgbench.types import Axis
 
 if TYPE_CHECKING:
     from vgbench.commands import Context
+    from vgbench.planned import Plan
+    from vgbench.planning import Asked
 
 # Each sets that option on every selected task that declares it; several values make one cell each.
 RUN_WIDE = {
@@ -54,9 +54,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{axis}-seeds", type=int, metavar="K", help=f"K seeds of the {axis} axis")
 
 
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what names one source, its classes and where to work: of ``preview`` and ``generate``."""
+    parser.add_argument("--source", required=True, metavar="S", help="NAME[:OPT=VALUE,…]")
+    parser.add_argument("--classes", metavar="C", help="a class list: NAME, NAME/ID,ID,… or a JSON file")
+    parser.add_argument(
+        "--tasks", metavar="T", help="a task: its classes, and the real images that some sources start from"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="worker processes at a time (default: cores, or GPUs)")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where networks run")
+    parser.add_argument("--offline", action="store_true", help="forbid every download")
+
+
 def plan_of(args: argparse.Namespace, context: Context) -> Plan:
     """Build the plan; refuses everything that can be refused before anything is made."""
     from vgbench.locate import Locator
+    from vgbench.planning import Asked, make_plan
     from vgbench.store import Store
 
     if args.experiment:

@@ -157,7 +157,7 @@ def _worked(entry: str, params: Mapping[str, Any], bindings: Mapping[str, str], 
     store = Store(context.home)
     out, logs, scratch = store.staging("fetch"), store.staging("logs"), store.staging("scratch")
     message = {
-        "node": "",
+        "node": "fetch",
         "entry": entry,
         "params": dict(params),
         "bindings": dict(bindings),

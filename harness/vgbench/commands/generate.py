@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgbench import mixture
-from vgbench.commands.imageset import WantedImages, add_arguments, artifact, image_set
-from vgbench.commands.making import make
+from vgbench.commands.asking import add_source_arguments
 from vgbench.commands.output import write, write_json
 from vgbench.errors import UsageError
 from vgbench.types import Option
 
 if TYPE_CHECKING:
     from vgbench.commands import Context
+    from vgbench.commands.imageset import WantedImages
     from vgbench.registry import Registry
     from vgbench.store import Store
 
@@ -23,7 +23,7 @@ COUNT = Option("--images-per-class", "count", None, "how many images of each cla
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser = commands.add_parser("generate", help="export a source's images as files that other tools read")
-    add_arguments(parser)
+    add_source_arguments(parser)
     parser.add_argument("--images-per-class", required=True, metavar="N", help="a number, or 'all' there are")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="a folder that is absent or empty")
     parser.add_argument(
@@ -38,12 +38,14 @@ def call(args: argparse.Namespace, context: Context) -> int:
     target = Path(args.output)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"-o {target}: not an empty folder", hint="nothing there is replaced; choose another place")
-    wanted = image_set(args, context, n)
 
     from vgbench import formats
+    from vgbench.commands.imageset import artifact, image_set
+    from vgbench.commands.making import make
     from vgbench.images import ImageSet
     from vgbench.store import Store, whole_folder
 
+    wanted = image_set(args, context, n)
     made = make(
         [wanted.images.index, *wanted.images.members],
         context,

@@ -31,18 +31,6 @@ class WantedImages:
     left_out: int  # classes
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what names a source, its classes and where to work."""
-    parser.add_argument("--source", required=True, metavar="S", help="NAME[:OPT=VALUE,…]")
-    parser.add_argument("--classes", metavar="C", help="a class list: NAME, NAME/ID,ID,… or a JSON file")
-    parser.add_argument(
-        "--tasks", metavar="T", help="a task: its classes, and the real images that some sources start from"
-    )
-    parser.add_argument("--workers", type=int, metavar="N", help="worker processes at a time (default: cores, or GPUs)")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where networks run")
-    parser.add_argument("--offline", action="store_true", help="forbid every download")
-
-
 def image_set(
     args: argparse.Namespace, context: Context, n: int | None, *, most_classes: int | None = None
 ) -> WantedImages:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgbench import mixture
-from vgbench.commands.imageset import add_arguments, image_set
-from vgbench.commands.making import make
+from vgbench.commands.asking import add_source_arguments
 from vgbench.commands.output import write, write_json
 from vgbench.errors import UsageError
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser = commands.add_parser("preview", help="a contact sheet of a source: look before paying")
-    add_arguments(parser)
+    add_source_arguments(parser)
     parser.add_argument("-n", "--images", type=int, default=4, metavar="N", help="images of each class (default: 4)")
     parser.add_argument("--sheet", default="sheet.png", metavar="F.png", help="where to write it (default: sheet.png)")
     parser.add_argument("--json", action="store_true", help="sheet, sizes, prompts, images of each class")
@@ -39,6 +38,8 @@ def call(args: argparse.Namespace, context: Context) -> int:
         )
 
     from vgbench import stages
+    from vgbench.commands.imageset import image_set
+    from vgbench.commands.making import make
     from vgbench.steps.sheet import capacity
     from vgbench.store import Store, copy_file
 

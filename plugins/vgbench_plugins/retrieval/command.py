@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vgbench import Node, UsageError, stages
-from vgbench.commands.making import make
 from vgbench.commands.output import note, write, write_json
-from vgbench.locate import Locator
-from vgbench.planning import Builder
-from vgbench.store import Store, whole_folder
 from vgbench_plugins.retrieval import index_of, read
 
 if TYPE_CHECKING:
     from vgbench.commands import Context
+    from vgbench.store import Store
 
 ABOUT_FILE = "vgbench.json"
 
@@ -46,6 +43,12 @@ def call(args: argparse.Namespace, context: Context) -> int:
         raise UsageError(f"-o {target}: not an empty folder", hint="nothing there is replaced; choose another place")
     if args.workers is not None and args.workers < 1:
         raise UsageError(f"--workers {args.workers}: at least 1 is needed")
+
+    from vgbench.commands.making import make
+    from vgbench.locate import Locator
+    from vgbench.planning import Builder
+    from vgbench.store import Store, whole_folder
+
     g = Builder(context.registry, Locator(context.home, note), {})
     with g.running("vgbench::retrieval", "vgbench"):  # as the source's graph does, so that a run finds it made
         corpus = read(g, args.corpus)
