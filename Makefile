@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := vgbench-runs/demo
+# Tests of one file stay together: they share what is dear to make.
+JOBS ?= 2
+PYTEST := $(BIN)/pytest -n $(JOBS) --dist loadfile
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: demo test check quick install clean
@@ -11,10 +14,10 @@ demo: install
 	$(BIN)/vgbench run docs/experiments/demo.toml -o $(RUN)
 
 test: check
-	$(BIN)/pytest
+	$(PYTEST)
 
 quick: check
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: install
 	$(BIN)/ruff check .

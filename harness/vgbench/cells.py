@@ -32,6 +32,8 @@ def without_values(planned: PlannedCell, status: str, reason: str | None) -> res
                 "sees": sees.level,
                 "models": list(sees.models),
                 "generator_training_data": source.spec.generator_training_data,
+                "unpinned": planned.images is not None
+                and any(node.step.network for node in planned.images.index.walk()),
             },
             "task": {
                 "name": task.spec.name,

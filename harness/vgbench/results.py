@@ -72,7 +72,10 @@ class MetricValue(Record):
 
 
 class SourceOf(Record):
-    """The source of a cell, with what it was shown beyond class names."""
+    """The source of a cell, with what it was shown beyond class names.
+
+    ``unpinned``: its images came over the network from what may change; whoever runs it again may get others.
+    """
 
     name: str
     distribution: str
@@ -81,6 +84,7 @@ class SourceOf(Record):
     sees: str
     models: list[str]
     generator_training_data: str
+    unpinned: bool = False
 
 
 class TaskOf(Record):
@@ -211,6 +215,7 @@ class Row(Record):
     backbone: str | None
     row_options: dict[str, OptionValue]
     sees: str
+    unpinned: bool = False
     images: int | None
     shortfall: int
     values: dict[str, RowValue]

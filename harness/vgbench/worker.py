@@ -62,14 +62,15 @@ def main() -> None:
             body: Body = resolve(job["entry"])
             made = body(step_of(job, answers, resident))
         except Exception as error:
-            answers.write(job, _failed(error, began))
+            answers.write(job, _failed(error, time.perf_counter() - began))
             continue
+        seconds = time.perf_counter() - began  # without the wait for the shard before, which is not this one's work
         if not callable(made):
-            answers.write(job, _answer(job, made, began))
+            answers.write(job, _answer(job, made, seconds))
             continue
         if finishing is not None:
             finishing.join()  # no more than one shard waits, with all its pixels
-        finishing = threading.Thread(target=_finish, args=(job, made, began, answers), daemon=True)
+        finishing = threading.Thread(target=_finish, args=(job, made, seconds, answers), daemon=True)
         answers.write(job, {"finishing": True})
         finishing.start()
 
@@ -83,29 +84,30 @@ def _listen(source: IO[str], jobs: list[dict[str, Any]], arrived: threading.Cond
     os._exit(0)
 
 
-def _finish(job: Mapping[str, Any], finish: Callable[[], Made], began: float, answers: Answers) -> None:
+def _finish(job: Mapping[str, Any], finish: Callable[[], Made], seconds: float, answers: Answers) -> None:
     """Answer for a shard from its thread; what is no answer ends the worker, as it would outside a thread."""
     try:
-        answers.write(job, _answer(job, finish, began))
+        answers.write(job, _answer(job, finish, seconds))
     except BaseException:  # a thread's own end would be silence, and the run would wait for ever
         traceback.print_exc()
         os._exit(1)
 
 
-def _answer(job: Mapping[str, Any], made: Made | Callable[[], Made], began: float) -> dict[str, Any]:
-    """Describe what a body made; where there is something to finish, do that first."""
+def _answer(job: Mapping[str, Any], made: Made | Callable[[], Made], seconds: float) -> dict[str, Any]:
+    """Describe what a body made in so many seconds; where there is something to finish, do that first."""
+    began = time.perf_counter()
     try:
         if callable(made):
             made = made()
         if not isinstance(made, Made):
             raise TypeError(f"{job['entry']} returned {type(made).__name__}, not vgbench.Made")
     except Exception as error:
-        return _failed(error, began)
+        return _failed(error, seconds + time.perf_counter() - began)
     return {
         "made": {"items": int(made.items), "per_class": _whole(made.per_class), "rejected": _whole(made.rejected)},
         "code": code_hash(sys.modules[job["entry"].partition(":")[0]]),
         "versions": _versions(),
-        "seconds": time.perf_counter() - began,
+        "seconds": seconds + time.perf_counter() - began,
     }
 
 
@@ -113,12 +115,12 @@ def _whole(counts: Mapping[str, int]) -> dict[str, int]:
     return {name: int(n) for name, n in counts.items()}  # a body counts with numpy, perhaps
 
 
-def _failed(error: Exception, began: float) -> dict[str, Any]:
+def _failed(error: Exception, seconds: float) -> dict[str, Any]:
     return {
         "failed": f"{type(error).__name__}: {error}",
         "disk_full": is_disk_full(error),
         "traceback": "".join(traceback.format_exception(error)),
-        "seconds": time.perf_counter() - began,
+        "seconds": seconds,
     }
 
 

@@ -139,6 +139,7 @@ def _row(group: list[Cell], places: dict[str, _Place]) -> Row:
         backbone=str(backbone) if backbone is not None else None,
         row_options=first.task.row_options,
         sees=first.source.sees,
+        unpinned=first.source.unpinned,
         images=images,
         shortfall=shortfall,
         values={column: _value(place) for column, place in places.items()},

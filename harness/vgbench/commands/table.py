@@ -133,6 +133,9 @@ def notes(board: Leaderboard) -> list[str]:
     real = [names[column.digest] for column in board.columns if column.uses_real_labels]
     if real:
         lines.append(f"learns from real labels beside the source's images: {', '.join(real)}")
+    unpinned = [row_name(row, board.rows) for row in board.rows if row.unpinned]
+    if unpinned:
+        lines.append(f"unpinned: {', '.join(unpinned)}: images came over the network; another run may get others")
     lines += dict.fromkeys(row.note for row in board.rows if row.note)
     return lines + _unscored(board)
 

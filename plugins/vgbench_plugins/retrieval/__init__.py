@@ -48,11 +48,12 @@ def find(g: Graph, entry: ClassEntry, request: DataRequest, options: Mapping[str
     """Return the images of one class, the nearest first; no more than ``depth`` of the corpus are looked at."""
     from vgbench import prompting  # late: `list` and `--help` need it not, and have 200 ms
 
-    given = [name for name in ("corpus", "path", "index") if options[name]]
+    given = [name for name in ("corpus", "path", "index", "endpoint") if options[name]]
     if len(given) != 1:
         raise UsageError(
             f"retrieval from which corpus? {' and '.join(given) or 'none'} given",
-            hint="retrieval:corpus=toybox, retrieval:path=CAPTIONED_IMAGES or retrieval:index=FOLDER",
+            hint="retrieval:corpus=toybox, retrieval:path=CAPTIONED_IMAGES, retrieval:index=FOLDER "
+            "or retrieval:endpoint=URL",
         )
     asked, depth = request.images_per_class, options["depth"]
     if asked is not None and asked > depth:
@@ -70,17 +71,29 @@ def find(g: Graph, entry: ClassEntry, request: DataRequest, options: Mapping[str
         params |= {"index": g.path(options["index"]), "by": options["by"], "embeddings": options["embeddings"]}
         if options["images"] is not None:
             params["images"] = g.path(options["images"])
+    elif options["endpoint"]:
+        params |= {"endpoint": _service(options), "endpoint_index": options["endpoint_index"], "by": options["by"]}
     else:
         is_toybox = options["corpus"] == "toybox"
         corpus = g.node(DRAW_CORPUS, params={"n": options["pages"]}) if is_toybox else read(g, options["path"])
         inputs["corpus"] = corpus
         inputs["index"] = index_of(g, corpus, encoder, by=options["by"], kind=options["kind"])
     params |= {name: options[name] for name in ("depth", "duplicates", "max_unsafe", "min_aesthetic", "fetch")}
-    # What can be fetched is not the same twice, so a class that is fetched is one shard, of one worker.
-    params["micro_batch"] = depth if options["fetch"] else options["micro_batch"]
+    # What the network gives is not the same twice, so a class of it is one shard, of one worker.
+    network = options["fetch"] or bool(options["endpoint"])
+    params["micro_batch"] = depth if network else options["micro_batch"]
     params |= {"batch": 64, "threads": 1}
-    step = replace(RETRIEVE, needs=(*FAISS, *encoder.part.needs), network=options["fetch"])
+    step = replace(RETRIEVE, needs=(*FAISS, *encoder.part.needs), network=network)
     return g.node(step, inputs=inputs, params=params)
+
+
+def _service(options: Mapping[str, Any]) -> str:
+    url: str = options["endpoint"]
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(f"endpoint={url}: not an http address", hint="such as http://localhost:1234/knn-service")
+    if not options["endpoint_index"]:
+        raise UsageError(f"endpoint={url}: which of its indexes?", hint="endpoint_index=NAME; /indices-list names them")
+    return url
 
 
 def _encoder(options: Mapping[str, Any]) -> str:
@@ -104,6 +117,8 @@ _OPTIONS = (
     Option("path", "path", None, "your corpus: captioned images in webdataset tars or Parquet files"),
     Option("index", "path", None, "an index that is there: a clip-retrieval folder, or DataComp's metadata"),
     Option("images", "path", None, "with index=: the folder that the metadata's image paths are relative to"),
+    Option("endpoint", "str", "", "a clip-retrieval service: the address of its knn-service"),
+    Option("endpoint_index", "str", "", "with endpoint=: the name of its index"),
     Option("by", "str", "image", "what prompts are compared with", choices=("image", "text")),
     Option(
         "encoder", "encoder", "", "encoder with a text tower (default: openai/vit-b-32; of Toybox's corpus its CLIP)"

@@ -1,4 +1,4 @@
-"""Corpora as retrieval reads them: one that was made as nodes, a clip-retrieval folder, DataComp's metadata."""
+"""Corpora as retrieval reads them: one that was made as nodes, a clip-retrieval folder or service, DataComp's."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from vgbench.inplace import InPlace, local
 from vgbench.neighbours import META_FILE, Index, exact, unit
 from vgbench_plugins.retrieval.captioned import CAPTIONS, first, page_of
 from vgbench_plugins.retrieval.corpus import Page, pages_of, read_pages
+from vgbench_plugins.retrieval.remote import Remote
 
 
 class NotThere(Exception):
@@ -48,6 +49,8 @@ def opened(step: Step) -> Corpus:
         place, images = step.params["index"], step.params.get("images")
         key = f"corpus/{place.identity}/{step.params['by']}/{step.params['embeddings']}/{images and images.identity}"
         return step.resident(key, lambda: _folder(step))  # type: ignore[no-any-return]  # what was made
+    if "endpoint" in step.params:
+        return Remote(step.params["endpoint"], step.params["endpoint_index"], step.params["by"])
     corpus, index = step.inputs["corpus"], step.inputs["index"]
     return step.resident(f"corpus/{index.digest}", lambda: Stored(corpus, index))  # type: ignore[no-any-return]
 
