@@ -78,9 +78,7 @@ class Scratch:
 
 
 def decode(data: bytes, scratch: Scratch | None = None) -> NDArray[np.uint8]:
-    """Decode an encoded image to (H, W, 4) uint8: RGB as ``images.decode`` gives it, grey repeated, and filling.
-
-    The fourth byte means nothing: with it, the resize that follows need not spread the pixels out first.
+    """Decode an encoded image to (H, W, 3) uint8 RGB, the bytes that ``images.decode`` gives; grey is repeated.
 
     simplejpeg decodes a plain JPEG, in about half the time; whatever needs more (a turn, CMYK, another format) or is
     damaged is Pillow's. With a ``scratch`` the pixels may lie there, until the next image does. Raises what
@@ -89,14 +87,14 @@ def decode(data: bytes, scratch: Scratch | None = None) -> NDArray[np.uint8]:
     if simplejpeg is not None and (n_bytes := _plain_jpeg_bytes(data)):
         memory = None if scratch is None else scratch.of(n_bytes)
         try:
-            return cast(NDArray[np.uint8], simplejpeg.decode_jpeg(data, "RGBX", buffer=memory))
+            return cast(NDArray[np.uint8], simplejpeg.decode_jpeg(data, "RGB", buffer=memory))
         except ValueError:  # damaged: Pillow says whether, and how, it can be read
             pass
-    return np.array(images.decode(data).convert("RGB").convert("RGBX"))  # a copy that torch may take over
+    return np.array(images.decode(data).convert("RGB"))  # a copy that torch may take over
 
 
 def _plain_jpeg_bytes(data: bytes) -> int:
-    """Return the bytes of a JPEG's pixels in RGBX if its header asks for nothing but decoding, 0 if not.
+    """Return the bytes of a JPEG's pixels in RGB if its header asks for nothing but decoding, 0 if not.
 
     That is: 8 bits, one or three channels, upright, one picture. Reads the markers up to the first scan (ITU-T T.81,
     B.1.1); 0 for what is cut off before it.
@@ -119,7 +117,7 @@ def _plain_jpeg_bytes(data: bytes) -> int:
         if marker in _FRAMES:
             bits, height, width = data[at + 4], *(int.from_bytes(data[i : i + 2]) for i in (at + 5, at + 7))
             is_known = bits == 8 and data[at + 9] in (1, 3) and height * width <= images.MAX_PIXELS
-            n_bytes = 4 * height * width if is_known else 0
+            n_bytes = 3 * height * width if is_known else 0
         at += 2 + size
     return 0
 
@@ -133,7 +131,7 @@ def _is_upright(data: bytes) -> bool:
 
 
 def framed(pixels: NDArray[np.uint8], preprocessing: Preprocessing, *, crop: Crop = "center") -> Tensor:
-    """Resize and crop (H, W, 3) uint8 pixels to (3, P, P) uint8, as the preprocessing says; filling is left out.
+    """Resize and crop (H, W, 3) uint8 pixels to (3, P, P) uint8, as the preprocessing says.
 
     ``crop="squash"`` squashes whatever the preprocessing says. Sizes are rounded as torchvision's ``Resize`` and
     ``CenterCrop`` do. Values differ from Pillow's resize by one level at most, two where an image is enlarged or hardly
@@ -145,12 +143,12 @@ def framed(pixels: NDArray[np.uint8], preprocessing: Preprocessing, *, crop: Cro
         pixels = _without_far_ends(pixels)
     image = torch.from_numpy(pixels)[None].permute(0, 3, 1, 2)  # this order: torch sees channels last, and is faster
     if squash:
-        return _resized(image, side, side, preprocessing.interpolation)[0, :3]
+        return _resized(image, side, side, preprocessing.interpolation)[0]
     height, width = pixels.shape[:2]
     shorter = preprocessing.resize_px or side
     longer = int(shorter * max(height, width) / min(height, width))
     size = (shorter, longer) if height <= width else (longer, shorter)
-    image = _resized(image, *size, preprocessing.interpolation)[0, :3]
+    image = _resized(image, *size, preprocessing.interpolation)[0]
     top, left = (round((edge - side) / 2) for edge in size)
     return image[:, top : top + side, left : left + side]
 
