@@ -18,6 +18,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from vgbench.clusters import Clusters
+
 Kind: TypeAlias = Literal["flat", "ivf-flat", "ivf-pq"]
 VECTORS_FILE, FAISS_FILE, META_FILE = "vectors.npy", "index.faiss", "index.json"
 FLAT_UP_TO, IVF_UP_TO = 100_000, 5_000_000  # vectors; performance.md §4
@@ -25,7 +27,6 @@ K = 10
 RECALL = 0.992  # of the K nearest, when it is built: a margin over the 0.99 that other queries should find
 N_TUNING = 1_000  # of its own vectors, by which nprobe is chosen (ours)
 POINTS_PER_LIST = 40  # k-means sees so many (ours; faiss warns below 39, and takes 256 at most)
-ROUNDS = 10  # of k-means (ours; faiss's 25 take 2.5 times as long)
 LISTS, MANY_LISTS = 4, 16  # times the square root of the number of vectors (faiss's guidelines: 4 to 16)
 MANY_FROM = 500_000  # vectors: here reading the lists takes longer than choosing them
 CODE_DIMENSIONS = 8  # of a vector to each byte of a product code
@@ -143,35 +144,14 @@ def _with_lists(kind: Kind, vectors: Any, n: int, dimensions: int) -> Index:
         lists = faiss.IndexIVFPQ(coarse, dimensions, n_lists, codes, 8, faiss.METRIC_INNER_PRODUCT)
     rows = np.sort(np.random.default_rng(0).choice(n, min(n, POINTS_PER_LIST * n_lists), replace=False))
     some = np.ascontiguousarray(vectors[rows])
-    coarse.add(_clustered(some, n_lists))
-    lists.train(some)  # only product codes are: the lists are known
+    clusters = Clusters.of(some, n_lists)
+    coarse.add(clusters.centres)
+    lists.train(some)  # product codes alone are: the lists are known
     for start in range(0, n, BLOCK):
-        lists.add(np.ascontiguousarray(vectors[start : start + BLOCK]))
+        block = np.ascontiguousarray(vectors[start : start + BLOCK])
+        ids, nearest = np.arange(start, start + len(block)), clusters.nearest(block)
+        lists.add_core(len(block), *map(faiss.swig_ptr, (block, ids, nearest)))
     return Index(kind, vectors, lists, _centroids(lists), n_lists)
-
-
-def _clustered(vectors: Float, n_lists: int) -> Float:
-    """Return the centres (n_lists, D) of vectors (N, D), N >= n_lists: clusters, then clusters of each.
-
-    For 16,384 lists that is a 64th of k-means' work.
-    """
-    n_coarse = math.isqrt(n_lists)
-    _, nearest = _kmeans(vectors, n_coarse).index.search(vectors, 1)
-    groups = [vectors[nearest[:, 0] == i] for i in range(n_coarse)]
-    quotas = np.array([len(group) * n_lists / len(vectors) for group in groups])
-    shares = np.floor(quotas).astype(int)
-    shares[np.argsort(shares - quotas, kind="stable")[: n_lists - shares.sum()]] += 1  # by largest remainder
-    centres = [_kmeans(group, share).centroids for group, share in zip(groups, shares, strict=True) if share]
-    return np.concatenate(centres)
-
-
-def _kmeans(vectors: Float, n: int) -> Any:
-    """Cluster vectors by cosine."""
-    found = faiss.Kmeans(
-        vectors.shape[1], n, niter=ROUNDS, spherical=True, min_points_per_centroid=1, max_points_per_centroid=10**6
-    )
-    found.train(vectors)
-    return found
 
 
 def _centroids(lists: Any) -> Float:
