@@ -12,6 +12,7 @@ from typing import Any
 
 from vgbench import DatasetSpec, Rate, Split, StepRef, hookimpl
 from vgbench.types import Access
+from vgbench_tasks.datasets import tenths
 
 # Rates: 224 px photographs on one of two busy cores; labels of a webdataset.
 READ_IMAGES = StepRef("vgbench.read_real", "1", "vgbench_tasks.datasets.read_real:images", rate=Rate(150, 200))
@@ -66,9 +67,9 @@ _GENBENCH = (
     _real(
         "imagenet-1k",
         "1,000 kinds of things; its validation images are the test",
-        {"train": 1_281_167, "test": 50_000},
+        {"train": 1_281_167, "test": 50_000, **dict.fromkeys(tenths.RULES)},
         "hf://ILSVRC/imagenet-1k",
-        rules={"test": "val"},
+        rules={"test": "val", **tenths.RULES},
         license="ImageNet terms of access (non-commercial research)",
         citation="Russakovsky et al., IJCV 2015",
         access="licence click",
