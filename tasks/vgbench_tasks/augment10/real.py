@@ -18,8 +18,8 @@ def setting(g: Graph, options: Mapping[str, Any]) -> Setting:
     """Return ImageNet's shares; ``CannotServe`` for what this version cannot read."""
     if options["dataset"] == "caltech256":
         raise CannotServe(
-            "dataset=caltech256: this version has no class list of Caltech-256, and what Burg et al. did with its class "
-            "of clutter (257) is not known",
+            "dataset=caltech256: this version has no class list of Caltech-256, and what Burg et al. did with its "
+            "class of clutter (257) is not known",
             hint="dataset=imagenet, or the twin toybox/augment10",
         )
     return Setting(
