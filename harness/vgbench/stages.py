@@ -49,9 +49,9 @@ PROBE = StepRef("vgbench.probe", "1", "vgbench.steps.probe:probe", seed="probe",
 PRETRAIN = StepRef(
     "vgbench.pretrain", "2", "vgbench.steps.pretrain:pretrain", seed="train", gpu=True, rate=Rate(1_200), needs=TORCH
 )
-# Rate: recipe augment10-toybox with toybox-resnet, validations included.
+# Rate: recipe augment10-toybox with toybox-resnet at 48 px, validations included.
 PLATEAU = StepRef(
-    "vgbench.plateau", "1", "vgbench.steps.plateau:train", seed="train", gpu=True, rate=Rate(900), needs=TORCH
+    "vgbench.plateau", "1", "vgbench.steps.plateau:train", seed="train", gpu=True, rate=Rate(1_200), needs=TORCH
 )
 PROPORTION = StepRef("vgbench.proportion", "1", "vgbench.steps.proportion:proportion", rate=Rate(35_000, 110))
 PREDICT = StepRef("vgbench.predict", "2", "vgbench.steps.predict:predict", gpu=True, rate=Rate(2_700, 72), needs=TORCH)
