@@ -15,8 +15,8 @@ from tests.steps.test_pretrain import N_CLASSES, TINY, stripes
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from vgbench.images import Pack, write_pack
-from vgbench.steps.plateau import Recipe, train
-from vgbench.steps.predict import Backbone, Pixels
+from vgbench.steps.plateau import Recipe, Training, train
+from vgbench.steps.predict import Backbone, Pixels, build_model
 from vgbench.types import Artifact, Part, Step
 
 VALUES: dict[str, Any] = {
@@ -161,6 +161,18 @@ def test_best_weights_are_kept_and_the_rate_follows_torchs_scheduler(
             assert one["lr"] == pytest.approx(optimiser.param_groups[0]["lr"])
         theirs.step(one["value"])
     assert told["validations"][-1]["lr"] < 0.3
+
+
+def test_of_equally_good_weights_the_first_are_kept() -> None:
+    recipe = Recipe.of(Part("recipe", "tiny", "1", values=VALUES))
+    training = Training(build_model(*TINY, n_classes=N_CLASSES, in_chans=1), recipe, steps=8)
+    first = training.weights[0].detach().clone()
+    for training.step, value in ((2, 0.5), (4, 0.5), (6, 0.4)):
+        training.validated(value)
+        with torch.no_grad():
+            training.weights[0].add_(1)
+    name = next(iter(training.best))
+    assert torch.equal(training.best[name], first) and training.best_step == 2
 
 
 def test_training_stops_early_and_says_so(tmp_path: Path, copies: dict[str, Artifact]) -> None:

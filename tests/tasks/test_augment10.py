@@ -91,7 +91,7 @@ def test_imagenets_splits_are_the_same_shares_of_each_class() -> None:
     assert sizes == [260 + 146, 390 + 219, 650 + 366, 1300 + 732]
     assert ids(pool(1)) < ids(pool(2)) < ids(pool(4)) < ids(pool(9))
     assert set(SPLITS.values()) <= set(spec.splits)
-    assert int(0.1 * 1300) == real.LARGEST_TENTH
+    assert int(0.1 * 1300) == real.LARGEST_TENTH["imagenet-1k"]
 
 
 # ── The graph ────────────────────────────────────────────────────────────────────────────────────
@@ -161,7 +161,7 @@ def test_without_the_data_a_plan_says_what_is_missing(home: Path) -> None:
     imagenet, caltech = plan.cells
     assert imagenet.state == caltech.state == "blocked"
     assert imagenet.reason is not None and "vgbench data fetch imagenet-1k" in imagenet.reason
-    assert caltech.reason is not None and "no class list of Caltech-256" in caltech.reason
+    assert caltech.reason is not None and "vgbench data add caltech-256 PATH" in caltech.reason
 
 
 # ── A run ────────────────────────────────────────────────────────────────────────────────────────

@@ -57,7 +57,7 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
         datasets=("imagenet-1k",),
         primary="dataset",
         options=(
-            Option("dataset", "str", "imagenet", "whose 10 %", choices=real.DATASETS),
+            Option("dataset", "str", "imagenet", "whose 10 %", choices=tuple(real.NAMES)),
             RATIO,
             Option("backbone", "str", "resnet50", "a declared backbone, or a timm architecture", axis="row"),
             Option("recipe", "str", "augment10", "a recipe that trains to a plateau"),

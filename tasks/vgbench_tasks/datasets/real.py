@@ -453,8 +453,21 @@ _IMAGENET = (
         ),
     ),
 )
+_CALTECH_256 = _real(
+    "caltech-256",
+    "256 kinds of objects; its splits are ours",
+    {"train": None, "test": None, **dict.fromkeys(tenths.RULES)},
+    "",
+    rules={"test": {"of": ["all"], "from": 0, "to": 0.2}, "train": {"of": ["all"], "from": 0.2}, **tenths.RULES},
+    license="CC BY 4.0",
+    citation="Griffin, Holub & Perona, Caltech 256, CaltechDATA (doi 10.22002/D1.20087)",
+    access="manual",
+    mirrors=("data.caltech.edu, 256_ObjectCategories.tar",),
+    ignores_other_classes=True,
+    notes=("the folder 257.clutter is no category: its images are left out", "no split is public"),
+)
 
 
 @hookimpl
 def vgbench_offer_datasets() -> Iterable[DatasetSpec]:
-    yield from (*_GENBENCH, *_IMAGENET)
+    yield from (*_GENBENCH, *_IMAGENET, _CALTECH_256)
