@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.conftest import Answer
 
 from vgbench.errors import CannotServe
-from vgbench.images import INDEX_FILE, LABELS_FILE, SHARD_FILE, read_table
+from vgbench.images import INDEX_FILE, LABELS_FILE, SHARD_FILE, encode_png, read_table
 from vgbench.locate import Locator
 from vgbench.planned import Plan
 from vgbench.planning import Asked, Builder, make_plan
@@ -205,3 +206,23 @@ def _all_nodes(home: Path, sources: list[str]) -> list[Node]:
     """Return every node of the run's cells, whether it was made or not."""
     plan = planned(home / "elsewhere", sources, [f"{SMALL},ratio=1"])
     return [planned.node for planned in plan.nodes.values()]
+
+
+def test_real_copy_is_split_and_planned_as_the_twin_is(
+    vgbench: Callable[..., Answer], home: Path, tmp_path: Path
+) -> None:
+    """Caltech-256 in small: 32 images of each class, 26 of them to train, of which a tenth is 2."""
+    png = encode_png(np.zeros((2, 2), np.uint8))
+    for class_id in Registry().class_list("caltech-256").ids:
+        folder = tmp_path / "caltech" / "256_ObjectCategories" / class_id
+        folder.mkdir(parents=True)
+        for i in range(32):
+            (folder / f"{class_id[:3]}_{i:04d}.png").write_bytes(png)
+    added = vgbench("data", "add", "caltech-256", str(tmp_path / "caltech"))
+    assert added.code == 0, added.err
+    answer = vgbench("plan", "--source", "original", "--tasks", "augment10:caltech256,ratio=1", "--json")
+    assert answer.code == 0 and [cell["state"] for cell in answer.json["cells"]] == ["make"], answer.err
+    locator = Locator(home)
+    (spec,) = (spec for spec in real_sets.vgbench_offer_datasets() if spec.name == "caltech-256")
+    observed = {split: locator.sample_ids(spec, split) for split in spec.splits}
+    assert None not in observed.values() and len(set(observed.values())) == len(observed)
