@@ -49,6 +49,11 @@ PROBE = StepRef("vgbench.probe", "1", "vgbench.steps.probe:probe", seed="probe",
 PRETRAIN = StepRef(
     "vgbench.pretrain", "2", "vgbench.steps.pretrain:pretrain", seed="train", gpu=True, rate=Rate(1_200), needs=TORCH
 )
+# Rate: recipe augment10-toybox with toybox-resnet at 48 px, validations included.
+PLATEAU = StepRef(
+    "vgbench.plateau", "1", "vgbench.steps.plateau:train", seed="train", gpu=True, rate=Rate(1_200), needs=TORCH
+)
+PROPORTION = StepRef("vgbench.proportion", "1", "vgbench.steps.proportion:proportion", rate=Rate(35_000, 110))
 PREDICT = StepRef("vgbench.predict", "2", "vgbench.steps.predict:predict", gpu=True, rate=Rate(2_700, 72), needs=TORCH)
 CATEGORISE = StepRef("vgbench.categorise", "1", "vgbench.steps.categorise:categorise", rate=Rate(620_000, 15))
 MEASURE = StepRef("vgbench.measure", "1", "vgbench.steps.measure:measure", rate=Rate(500, 40))
@@ -113,6 +118,13 @@ def union(g: Graph, parts: Mapping[str, Images], classes: ClassList) -> Images:
     inputs: dict[str, Input] = {f"part-{name}": part for name, part in parts.items()}
     members = tuple(member for _, part in sorted(parts.items()) for member in part.members)
     return Images(g.node(UNION, inputs=inputs, params={"class_ids": list(classes.ids)}), members, classes)
+
+
+def proportion(g: Graph, images: Images, like: Sequence[Node], *, ratio: int) -> Images:
+    """Keep, class by class, the first images: ``ratio`` times as many as the labels of real splits ``like`` name."""
+    inputs: dict[str, Input] = {"set": images, **{f"like/{i:04d}": node for i, node in enumerate(like)}}
+    index = g.node(PROPORTION, inputs=inputs, params={"class_ids": list(images.classes.ids), "ratio": ratio})
+    return Images(index, images.members, images.classes)
 
 
 def sheet(g: Graph, images: Images, *, images_per_class: int, title: str, cut: Mapping[str, int]) -> Node:
@@ -384,6 +396,36 @@ def backbone(
     }
     inputs: dict[str, Input] = {"images": subject} if samples_seen else {}
     return Backbone(g.node(PRETRAIN, inputs=inputs, params=params))
+
+
+def trained_to_plateau(
+    g: Graph,
+    images: Node,
+    val: Node,
+    *,
+    store_px: int,
+    arch: str,
+    arch_args: Mapping[str, Any] | None = None,
+    n_classes: int,
+    recipe: Part,
+    samples_seen: int,
+    permute_labels: bool = False,
+) -> Backbone:
+    """Train a network on a training copy until its accuracy on another, ``val``, stops improving.
+
+    ``samples_seen`` at most; 0 is the random initialisation, the same node for every source.
+    """
+    params = {
+        "arch": arch,
+        "arch_args": dict(arch_args or {}),
+        "n_classes": n_classes,
+        "recipe": recipe,
+        "store_px": store_px,
+        "samples_seen": samples_seen,
+        "permute_labels": permute_labels,
+    }
+    inputs: dict[str, Input] = {"images": images, "val": val} if samples_seen else {}
+    return Backbone(g.node(PLATEAU, inputs=inputs, params=params))
 
 
 def predict(g: Graph, network: Backbone, pack: Node, classes: ClassList, *, recipe: Part) -> Node:

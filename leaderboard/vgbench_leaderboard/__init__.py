@@ -23,7 +23,7 @@ def vgbench_on_run_finished(run_dir: str) -> None:
 @hookimpl
 def vgbench_offer_commands(add: argparse._SubParsersAction[Any]) -> None:
     parser = add.add_parser("leaderboard", help="build or show a run's leaderboard, aggregate over a suite")
-    verbs = parser.add_subparsers(metavar="build|show|aggregate", required=True, parser_class=type(parser))
+    verbs = parser.add_subparsers(metavar="build|show|aggregate|reported", required=True, parser_class=type(parser))
     build = verbs.add_parser("build", help="rebuild leaderboard.json from a run's cells")
     build.add_argument("run_dir", metavar="RUN_DIR")
     build.add_argument("--json", action="store_true", help="print the leaderboard as JSON")
@@ -31,6 +31,7 @@ def vgbench_offer_commands(add: argparse._SubParsersAction[Any]) -> None:
     show = verbs.add_parser("show", help="print a run's table")
     show.add_argument("run_dir", metavar="RUN_DIR")
     show.add_argument("--all", action="store_true", help="every data set of a suite by itself")
+    show.add_argument("--reported", action="store_true", help="below it what papers print of its tasks, marked")
     show.add_argument("--json", action="store_true", help="print the leaderboard as JSON")
     show.set_defaults(call=call_show)
     aggregate = verbs.add_parser("aggregate", help="a figure over a suite: gain, strategy, cost, correlation")
@@ -45,6 +46,10 @@ def vgbench_offer_commands(add: argparse._SubParsersAction[Any]) -> None:
     aggregate.add_argument("-o", "--output", metavar="FILE.png", help="correlation: draw a scatter for each data set")
     aggregate.add_argument("--json", action="store_true", help="the same as JSON (schema aggregate)")
     aggregate.set_defaults(call=call_aggregate)
+    reported = verbs.add_parser("reported", help="figures that papers print, none of them measured here")
+    reported.add_argument("tasks", metavar="TASK", nargs="*", help="only of these tasks or suites")
+    reported.add_argument("--json", action="store_true", help="the same as JSON (schema reported)")
+    reported.set_defaults(call=call_reported)
 
 
 def call_build(args: argparse.Namespace, context: Context) -> int:
@@ -55,16 +60,25 @@ def call_build(args: argparse.Namespace, context: Context) -> int:
 
 
 def call_show(args: argparse.Namespace, context: Context) -> int:
-    from vgbench import results
+    from vgbench import UsageError, results
     from vgbench.commands.output import write, write_json
     from vgbench.commands.table import write_board
 
     path = _run_dir(args.run_dir) / results.LEADERBOARD_FILE
+    reported: bool = getattr(args, "reported", False)
+    if reported and args.json:
+        raise UsageError(
+            "a leaderboard's JSON holds what was measured", hint="vgbench leaderboard reported TASK --json"
+        )
     board = results.read_leaderboard(path)
     if args.json:
         write_json(board.model_dump(mode="json", by_alias=True))
         return 0
     write_board(board, whole=getattr(args, "all", False))
+    if reported:
+        from vgbench_leaderboard.reported.command import show_beside
+
+        show_beside(board)
     write(f"leaderboard: {path}")
     return 0
 
@@ -73,6 +87,12 @@ def call_aggregate(args: argparse.Namespace, context: Context) -> int:
     from vgbench_leaderboard.aggregate.command import call
 
     return call(args, [_run_dir(text) for text in args.run_dirs], context)
+
+
+def call_reported(args: argparse.Namespace, context: Context) -> int:
+    from vgbench_leaderboard.reported.command import call
+
+    return call(args, context)
 
 
 def _run_dir(text: str) -> Path:

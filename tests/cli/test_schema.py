@@ -38,6 +38,7 @@ def test_every_answer_validates_against_its_model(vgbench: Callable[..., Answer]
         "leaderboard": vgbench("leaderboard", "show", "out", "--json"),
         "compare": vgbench("compare", "out:original", "out:toybox", "--per-class", "--json"),
         "aggregate": vgbench("leaderboard", "aggregate", "gain", "out", "--suite", "toybox/transfer", "--json"),
+        "reported": vgbench("leaderboard", "reported", "transfer8", "--json"),
         "error": vgbench("show", "nothing", "--json"),
     }
     cell = next((tmp_path / "out" / "cells").iterdir())

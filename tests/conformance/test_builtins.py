@@ -15,6 +15,7 @@ BLOCKED = {
         ("cue-conflict", "focus", "background-gap"),
         "its protocol reads a network trained on ImageNet's 1,000 classes, which nothing here can train yet",
     ),
+    "augment10": "ImageNet has to be fetched; its Toybox twin is made of the same graph",
     **dict.fromkeys(
         (f"genbench/{name}{what}" for name in GENBENCH for what in ("", "/quality", "/mts")),
         "its data set has to be fetched; its Toybox twin is made of the same graph",

@@ -48,11 +48,12 @@ GENBENCH = {
     "hateful-memes": (2, 1),
     "mnist": (10, 5),
 }
-BESIDES = {"imagenet-100": 100, "imagenet-a": 200, "imagenet-r": 200, "objectnet": 113}
+BESIDES = {"caltech-256": 256, "imagenet-100": 100, "imagenet-a": 200, "imagenet-r": 200, "objectnet": 113}
 
 # SHA-256 of the JSON value (keys sorted) of a list's classes, of upstream.json and of prompts.json, when they were read
 GOLDEN = {
     "caltech-101": "835083c222f0746c575e54ce58342d8fd12d4030e714fe1947e3a2da34e3e235",
+    "caltech-256": "a6476c3d1e78914393dff94afd4f678875e1f06abe57ae7193136ae1b92ec3f0",
     "cifar-10": "d7cb93bf3a092e0ba18f88661cb353659f7c2877ed3b989345c5279dc998b306",
     "cifar-100": "9484daae157e77964d71c65b24fdbbaaefe2013bd01d26abe5253817dd9da25d",
     "country211": "706235e9306ffca486805a5d0568b583b76f9a97205c9ce801b562f7f1e36b27",

@@ -382,6 +382,30 @@ def _wnid_folders(name: str, split: str = "") -> Build:
     return build
 
 
+def _caltech_256(root: Path, inverted: str) -> Truth:
+    """Five images a class and a folder of clutter; no splits: the one whose id has the lowest hash is the test's."""
+    class_ids = ids("caltech-256")
+    found = rows(class_ids, 5, 0, kind="JPEG")
+    folder_of = {class_id: class_id for class_id in class_ids}
+    if inverted == "folders are numbered":
+        folder_of = {class_id: f"{int(class_id[:3]) - 1:03d}{class_id[3:]}" for class_id in class_ids}
+    place = root / "256_ObjectCategories"
+    folders(place, found, folder_of, suffix="jpg")
+    clutter = place / ("256.toad" if inverted == "clutter is no category" else "257.clutter")
+    clutter.mkdir(exist_ok=True)
+    (clutter / "257_0001.jpg").write_bytes(picture(9_999, kind="JPEG"))
+    if inverted == "every class is there":
+        for path in (place / class_ids[3]).iterdir():
+            path.unlink()
+    truth: dict[str, list[Row]] = {"test": [], "train": []}
+    numbered = sorted(enumerate(found), key=lambda one: hashlib.sha256(f"whole/{one[0]}.jpg".encode()).digest())
+    seen: set[str] = set()
+    for _, row in numbered:
+        truth["train" if row[1][0] in seen else "test"].append(row)
+        seen.add(row[1][0])
+    return Truth(truth)
+
+
 def _kaggle_folders(root: Path, inverted: str) -> Truth:
     """Kaggle's msambare/fer2013: test/ holds the public and the private test, told apart by their file names."""
     classes = ids("fer-2013")
@@ -580,6 +604,7 @@ TWINS: dict[str, Twin] = {
     ),
     "imagenet-sketch": _wds("imagenet-sketch", ("test",)),
     "imagenet-a": _wds("imagenet-a", ("test",)),
+    "caltech-256": Twin(_caltech_256, ("folders are numbered", "clutter is no category", "every class is there")),
     "objectnet": Twin(_objectnet, ("a red border", "folders name objects", "other objects too")),
     "cifar-10 of ELEVATER": _iris("cifar-10", ("train", "test")),
     "cifar-100 of ELEVATER": _iris("cifar-100", ("train", "test"), suffix="_images"),

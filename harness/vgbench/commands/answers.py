@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, RootModel
 
@@ -446,6 +446,60 @@ class Calibrated(Record):
     truth_models: int
 
 
+class Reported(Record):
+    """A figure that a paper prints: it was not measured here, and takes part in no average, tie or comparison.
+
+    ``row`` is the paper's own name of it; ``source`` what vgbench calls that source (null: vgbench has none such) with
+    the options that are known; ``from`` the table and the cell. ``value`` and ``plus_minus`` are fractions;
+    ``plus_minus_means`` says what the paper means by ±. ``provenance``: whether the paper itself was read, or somebody
+    who quotes it.
+    """
+
+    paper: str
+    row: str
+    source: str | None
+    source_options: dict[str, OptionValue] = Field(default_factory=dict)
+    row_options: dict[str, OptionValue] = Field(default_factory=dict)
+    backbone: str
+    task: str
+    options: dict[str, OptionValue] = Field(default_factory=dict)
+    metric: str
+    higher_is_better: bool
+    value: Annotated[float, Field(ge=0, le=1)]
+    plus_minus: Annotated[float, Field(gt=0, le=1)] | None = None
+    plus_minus_means: str | None = None
+    from_: str = Field(alias="from")
+    provenance: str
+
+
+class ReportedMean(Record):
+    """The mean of a paper's row over a suite, recomputed from its ``n`` figures: never the average that is printed."""
+
+    paper: str
+    row: str
+    backbone: str
+    suite: str
+    n: int
+    value: Finite
+
+
+class ReportedPaper(Record):
+    """A paper whose figures are kept, and what is to be known about them."""
+
+    name: str
+    citation: str
+    notes: list[str]
+
+
+class ReportedAnswer(Record):
+    """What ``leaderboard reported --json`` prints: figures that papers print, none of them measured here."""
+
+    schema_: Literal["vgbench.reported/1"] = Field(default="vgbench.reported/1", alias="schema")
+    papers: list[ReportedPaper]
+    entries: list[Reported]
+    means: list[ReportedMean]
+
+
 class BenchAnswer(Record):
     """What ``bench calibration --json`` prints."""
 
@@ -518,6 +572,7 @@ ANSWERS: dict[str, type[BaseModel]] = {
     "score": ScoreAnswer,
     "compare": CompareAnswer,
     "aggregate": AggregateAnswer,
+    "reported": ReportedAnswer,
     "bench": BenchAnswer,
     "speed": SpeedAnswer,
     "error": ErrorAnswer,

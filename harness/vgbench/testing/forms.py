@@ -16,6 +16,7 @@ from vgbench.conformance.suite import Form
 
 # Ten optimiser steps on the small world: what is tried is the task, not the network.
 TOYBOX = "world=coarse,size_px=32,recipe=toybox-small,samples_seen=640"
+TENTH = "world=coarse,size_px=32,real_per_class=60,samples_seen=640,n_test=64"
 TOYBOX_TASKS = {
     **dict.fromkeys(("val", "cue-conflict", "focus", "background-gap", "interventions"), "n_test=64"),
     **{
@@ -36,8 +37,9 @@ def built_in(distribution: str, kind: Literal["source", "task"]) -> Mapping[str,
         genbench = {f"toybox/genbench/{name}": f"toybox/genbench/{name}:n_test=4" for name in GENBENCH_SETS}
         quality = {f"{name}/quality": f"{name}/quality:n_test=4,n=6,n_per_class=2" for name in genbench}
         similarity = {f"{name}/mts": _with_captions(name) for name in genbench}
+        tenth = {"toybox/augment10": f"toybox/augment10:{TENTH}"}
         own: dict[str, Form] = {"own": lambda folder: f"own:dataset=folder:{export(folder, 'folder')}"}
-        return {**own, **toybox, **genbench, **quality, **similarity}
+        return {**own, **tenth, **toybox, **genbench, **quality, **similarity}
     return {
         "folder": lambda folder: f"folder:{export(folder, 'folder')}",
         "genrobust": lambda folder: f"genrobust:{export(folder, 'folder')}",

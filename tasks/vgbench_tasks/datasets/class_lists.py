@@ -16,6 +16,7 @@ from vgbench.errors import unknown
 
 SUMMARIES = {
     "caltech-101": "101 kinds of objects and a background class",
+    "caltech-256": "256 kinds of objects, without the clutter",
     "cifar-10": "ten animals and vehicles",
     "cifar-100": "100 animals, plants, people, things and places",
     "country211": "the 211 countries a photo was taken in",

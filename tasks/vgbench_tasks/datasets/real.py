@@ -12,6 +12,7 @@ from typing import Any
 
 from vgbench import DatasetSpec, Rate, Split, StepRef, hookimpl
 from vgbench.types import Access
+from vgbench_tasks.datasets import tenths
 
 # Rates: 224 px photographs on one of two busy cores; labels of a webdataset.
 READ_IMAGES = StepRef("vgbench.read_real", "1", "vgbench_tasks.datasets.read_real:images", rate=Rate(150, 200))
@@ -66,9 +67,9 @@ _GENBENCH = (
     _real(
         "imagenet-1k",
         "1,000 kinds of things; its validation images are the test",
-        {"train": 1_281_167, "test": 50_000},
+        {"train": 1_281_167, "test": 50_000, **dict.fromkeys(tenths.RULES)},
         "hf://ILSVRC/imagenet-1k",
-        rules={"test": "val"},
+        rules={"test": "val", **tenths.RULES},
         license="ImageNet terms of access (non-commercial research)",
         citation="Russakovsky et al., IJCV 2015",
         access="licence click",
@@ -452,8 +453,21 @@ _IMAGENET = (
         ),
     ),
 )
+_CALTECH_256 = _real(
+    "caltech-256",
+    "256 kinds of objects; its splits are ours",
+    {"train": None, "test": None, **dict.fromkeys(tenths.RULES)},
+    "",
+    rules={"test": {"of": ["all"], "from": 0, "to": 0.2}, "train": {"of": ["all"], "from": 0.2}, **tenths.RULES},
+    license="CC BY 4.0",
+    citation="Griffin, Holub & Perona, Caltech 256, CaltechDATA (doi 10.22002/D1.20087)",
+    access="manual",
+    mirrors=("data.caltech.edu, 256_ObjectCategories.tar",),
+    ignores_other_classes=True,
+    notes=("the folder 257.clutter is no category: its images are left out", "no split is public"),
+)
 
 
 @hookimpl
 def vgbench_offer_datasets() -> Iterable[DatasetSpec]:
-    yield from (*_GENBENCH, *_IMAGENET)
+    yield from (*_GENBENCH, *_IMAGENET, _CALTECH_256)

@@ -38,7 +38,7 @@ def _followed(copy: Copy, rule: Any, rules: Mapping[str, Any]) -> list[Sample]:
     if isinstance(rule, str):
         return _first_of(copy, rule)
     joined = [sample for name in rule["of"] for sample in _named(copy, name, rules)]
-    return _cut(joined, rule.get("from", 0), rule.get("to")) if "from" in rule or "to" in rule else joined
+    return cut(joined, rule.get("from", 0), rule.get("to")) if "from" in rule or "to" in rule else joined
 
 
 def _named(copy: Copy, name: str, rules: Mapping[str, Any]) -> list[Sample]:
@@ -54,7 +54,11 @@ def _first_of(copy: Copy, names: str) -> list[Sample]:
     raise NoSuchSplit(f"{names.replace('|', ' or ')} is not among its splits: {', '.join(sorted(copy.splits))}")
 
 
-def _cut(samples: Sequence[Sample], first: float, last: float | None) -> list[Sample]:
+def cut(samples: Sequence[Sample], first: float, last: float | None) -> list[Sample]:
+    """Return of each class the samples between two places in the order of the SHA-256 of their ids.
+
+    A place is a position, or a fraction of the class rounded down, but at least one; ``last`` None is the end.
+    """
     by_class: dict[tuple[str, ...], list[Sample]] = {}
     for sample in samples:
         by_class.setdefault(sample.class_ids[:1], []).append(sample)

@@ -17,12 +17,18 @@ WORLD = Option("world", "str", "full", "full (40 kinds) or coarse (16); full-N, 
 SIZE_PX = Option("size_px", "int", 64, "side of the test images", choices=(32, 48, 64))
 
 
-def drawn(g: Graph, name: str, options: Mapping[str, Any], *, n: int) -> Dataset:
+def drawn(
+    g: Graph, name: str, options: Mapping[str, Any], *, n: int, share: tuple[float, float] | None = None
+) -> Dataset:
     """Return ``n`` test cases of a set (``vgbench_tasks.datasets.toybox_draw.SETS``, or ``downstream/NAME/SPLIT``).
 
     A case of a paired set is several images. No source draws one of them: their seeds are of splits of their own.
+    ``share``: of each class only the cases between two fractions in the order of the SHA-256 of their ids, as splits
+    of real data sets are derived.
     """
-    params = {"set": name, "n": n}
+    params: dict[str, Any] = {"set": name, "n": n}
+    if share is not None:
+        params["share"] = list(share)
     if not name.startswith("downstream/"):  # those are drawn in a world of their own
         params["world"] = options["world"]
     return Dataset(g.node(DRAW, params={**params, "size_px": options["size_px"]}), g.node(TRUTH, params=params))

@@ -15,6 +15,8 @@ from vgbench.metrics.declared import CHANGED_FACTORS
 from vgbench.toybox import downstream, kinds, sets
 from vgbench.toybox.sets import Examples
 from vgbench.toybox.world import World, world
+from vgbench_tasks.datasets.samples import Sample
+from vgbench_tasks.datasets.splits import cut
 
 CHUNK = 512  # images drawn together: an image depends on its own seed only
 
@@ -27,14 +29,26 @@ class Cases:
     examples: Examples
     class_ids: Sequence[str]
     more: dict[str, Sequence[Any]] = field(default_factory=dict)
+    numbers: Sequence[int] | None = None  # of the cases in their split, where these are not all of it
 
     @property
     def sample_ids(self) -> list[str]:
-        return [f"{self.prefix}/{i:05d}" for i in range(len(self.examples))]
+        numbers = range(len(self.examples)) if self.numbers is None else self.numbers
+        return [f"{self.prefix}/{i:05d}" for i in numbers]
+
+    def share(self, first: float, last: float) -> Cases:
+        """Return of each class the cases between two fractions in the order of the SHA-256 of their ids."""
+        samples = [Sample(name, "", (c,)) for name, c in zip(self.sample_ids, self.class_ids, strict=True)]
+        kept = {sample.sample_id for sample in cut(samples, first, last)}
+        rows = [row for row, name in enumerate(self.sample_ids) if name in kept]
+        at = np.asarray(rows, np.intp)
+        examples = Examples(self.examples.seeds[at], self.examples.factors[at], self.examples.label[at])
+        more: dict[str, Sequence[Any]] = {name: [column[row] for row in rows] for name, column in self.more.items()}
+        return Cases(self.prefix, examples, [self.class_ids[row] for row in rows], more, rows)
 
 
 def images(step: Step) -> Made:
-    """Write the set's images as PNG without labels. Params: ``set``, ``world``, ``n`` cases, ``size_px``."""
+    """Write the set's images as PNG without labels. Params: ``set``, ``world``, ``n`` cases, ``size_px``, ``share``."""
     rows: list[ImageRow] = []
     size_px: int = step.params["size_px"]
     for cases in _cases(step):
@@ -58,6 +72,12 @@ def labels(step: Step) -> Made:
 
 
 def _cases(step: Step) -> list[Cases]:
+    found = _all_cases(step)
+    share = step.params.get("share")
+    return found if share is None else [cases.share(*share) for cases in found]
+
+
+def _all_cases(step: Step) -> list[Cases]:
     name, n = str(step.params["set"]), int(step.params["n"])
     if name.startswith("downstream/"):
         _, which, split = name.split("/")
