@@ -21,9 +21,12 @@ from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 
 from vgbench.images import Pack, encode_png, write_pack
+from vgbench.steps.augmentation import shifted
 from vgbench.steps.predict import Pixels, Preprocessing, build_model
-from vgbench.steps.pretrain import Recipe, Training, augment, build_optimiser, pretrain
+from vgbench.steps.pretrain import pretrain
+from vgbench.steps.recipe import Recipe
 from vgbench.steps.schedule import Batch, batches, draws, ema_decay, learning_rate, n_steps
+from vgbench.steps.training import Training, build_optimiser
 from vgbench.types import Artifact, Part, Step
 
 VALUES: dict[str, Any] = {
@@ -213,7 +216,7 @@ def test_saved_weights_are_the_average_over_the_horizon() -> None:
     torch.manual_seed(0)
     images, labels = torch.randn(8, 1, 32, 32), torch.arange(8) % N_CLASSES
     for _ in range(4):
-        training.advance(images, labels, seed=0)
+        training.advance([(images, labels)], seed=0)
         for name, tensor in training.model.state_dict().items():
             expected[name] = 0.75 * expected[name] + 0.25 * tensor if tensor.is_floating_point() else tensor.clone()
     for name, tensor in expected.items():  # running means and variances too
@@ -292,8 +295,8 @@ def test_loss_that_is_not_finite_names_its_step(tmp_path: Path, images: Artifact
 
 
 def test_recipe_value_that_pretrain_does_not_know_is_refused(tmp_path: Path, images: Artifact) -> None:
-    with pytest.raises(ValueError, match="'tiny' asks for what pretrain cannot do: cutmix, mixup"):
-        pretrain(make_step(tmp_path, images, mixup=0.8, cutmix=1.0))
+    with pytest.raises(ValueError, match="'tiny' asks for what pretrain cannot do: sharpness_aware, swa"):
+        pretrain(make_step(tmp_path, images, swa=0.8, sharpness_aware=1.0))
 
 
 def test_missing_recipe_value_is_named() -> None:
@@ -421,8 +424,8 @@ def test_draws_are_splitmix64() -> None:
 def test_shift_moves_by_whole_pixels_over_black() -> None:
     images = torch.arange(1, 10, dtype=torch.uint8).view(1, 1, 3, 3).repeat(3, 1, 1, 1)
     corners = np.array([1, 0, 2])
-    batch = Batch(np.arange(3), corners, np.array([1, 1, 2]), np.array([False, False, True]))
-    same, down, up_left_flipped = augment(images, batch, shift_px=1)[:, 0].tolist()
+    batch = Batch(np.arange(3), corners, np.array([1, 1, 2]), np.array([False, False, True]), np.zeros(3, np.uint64))
+    same, down, up_left_flipped = shifted(images, batch, shift_px=1)[:, 0].tolist()
     assert same == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
     assert down == [[0, 0, 0], [1, 2, 3], [4, 5, 6]]
     assert up_left_flipped == [[0, 6, 5], [0, 9, 8], [0, 0, 0]]
