@@ -90,9 +90,7 @@ def shifted(images: Tensor, batch: Batch, *, shift_px: int) -> Tensor:
 class Augmentation:
     """Turn a micro-batch of uint8 pixels and labels into what the network and the loss get, on their device."""
 
-    def __init__(
-        self, recipe: Recipe, preprocessing: Preprocessing, *, n_classes: int, seed: int, device: str
-    ) -> None:
+    def __init__(self, recipe: Recipe, preprocessing: Preprocessing, *, n_classes: int, seed: int, device: str) -> None:
         self.recipe, self.preprocessing, self.seed, self.device = recipe, preprocessing, seed, device
         self.mixup = Mixup(
             mixup_alpha=recipe.mixup,

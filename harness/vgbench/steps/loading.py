@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -99,6 +100,10 @@ class Anew:
 
     def __init__(self, images: Images, *, n_processes: int, pin: bool = False) -> None:
         self._order = _Order()
+        # The worker has threads, which a fork would not take along. Of the server that forks instead, each process has
+        # this module, with torch and timm, without importing it for itself.
+        context = get_context("forkserver")
+        context.set_forkserver_preload([__name__])
         self._loader: DataLoader[Tensor] = DataLoader(
             images,
             batch_sampler=self._order,
@@ -107,7 +112,7 @@ class Anew:
             pin_memory=pin,
             prefetch_factor=AHEAD,
             persistent_workers=True,
-            multiprocessing_context="forkserver",  # the worker has threads, which a fork would not take along
+            multiprocessing_context=context,
             generator=torch.Generator(),  # its own: the global one belongs to the network
         )
 
