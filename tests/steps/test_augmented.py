@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from tests.steps.trained import N_CLASSES, TINY, VALUES, make_step, meta, weights
+from timm.data.auto_augment import RandAugment
 from timm.data.mixup import Mixup
 from timm.data.random_erasing import RandomErasing
 from timm.data.transforms_factory import transforms_imagenet_train
@@ -22,7 +24,7 @@ from timm.scheduler import CosineLRScheduler
 from timm.utils import ModelEmaV3
 
 from vgbench.images import Pack, decode, encode_png, write_pack
-from vgbench.steps.augmentation import Augmentation, seed_all
+from vgbench.steps.augmentation import Augmentation, seed_all, transform_of
 from vgbench.steps.loading import Anew, Images, Kept, loader, mapped
 from vgbench.steps.predict import Preprocessing, build_model
 from vgbench.steps.pretrain import pretrain, with_layer_scale
@@ -99,6 +101,17 @@ def test_images_are_what_timms_transform_makes_of_each_samples_draw(coloured: Ar
             assert torch.equal(images[index, draw], expected)
     draws = [draw for micro in asked(recipe, 8) for draw in micro.samples.draw.tolist()]
     assert len(set(draws)) == len(draws) == 64  # an image that comes again is drawn anew
+
+
+def test_highest_magnitude_posterizes_to_black_whatever_pillow_thinks_of_it() -> None:
+    transform: Any = transform_of(recipe_of(**ALL))
+    (augment,) = (part for part in transform.transforms if isinstance(part, RandAugment))
+    (op,) = (op for op in augment.ops if op.name == "PosterizeIncreasing")
+    op.prob, op.magnitude, op.magnitude_std = 1.0, 10, 0
+    grey = Image.new("RGB", (4, 4), (200, 100, 7))
+    assert op(grey).getpixel((0, 0)) == (0, 0, 0)
+    op.magnitude = 9  # keeps the highest bit
+    assert op(grey).getpixel((0, 0)) == (128, 0, 0)
 
 
 def test_erasing_and_mixing_are_timms_over_a_run() -> None:

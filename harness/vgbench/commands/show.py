@@ -71,6 +71,7 @@ def _plain(value: Any) -> Any:
 def _write(thing: dict[str, Any]) -> None:
     options = thing.pop("options", [])
     values = thing.pop("values", {})
+    assumed = thing.pop("assumed", {})
     metrics = thing.pop("metrics", [])
     write(f"{thing.pop('name')}  ({thing.pop('kind')}, {thing.pop('distribution')})")
     write_columns([(f"  {key.replace('_', ' ')}", _text(v)) for key, v in thing.items() if v and key != "spec"])
@@ -82,7 +83,11 @@ def _write(thing: dict[str, Any]) -> None:
         write_columns([(f"    {o['name']}={_default(o)}", o["type"], _help(o)) for o in options])
     if values:
         write("  values")
-        write_columns([(f"    {key}", str(value)) for key, value in values.items()])
+        rows = [(f"    {key}", str(value)) for key, value in values.items()]
+        if assumed:
+            notes = [f"assumed: {assumed[key]}" if key in assumed else "" for key in values]
+            rows = [(*row, note) for row, note in zip(rows, notes, strict=True)]
+        write_columns(rows)
 
 
 def _text(value: Any) -> str:

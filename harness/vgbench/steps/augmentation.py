@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from timm.data.auto_augment import RandAugment, posterize
 from timm.data.mixup import Mixup
 from timm.data.random_erasing import RandomErasing
 from timm.data.transforms_factory import transforms_imagenet_train
@@ -38,17 +39,29 @@ def transform_of(recipe: Recipe) -> Transform | None:
         return None
     made = transforms_imagenet_train(
         img_size=recipe.input_px,
-        scale=tuple(recipe.crop_scale),
-        ratio=tuple(recipe.crop_ratio),
+        scale=(recipe.crop_scale[0], recipe.crop_scale[1]),
+        ratio=(recipe.crop_ratio[0], recipe.crop_ratio[1]),
         hflip=0.5 if recipe.flip else 0.0,
-        color_jitter=recipe.color_jitter or None,
+        color_jitter=recipe.color_jitter or None,  # type: ignore[arg-type]  # None is off; its annotation lacks it
         auto_augment=recipe.auto_augment or None,
         interpolation=recipe.interpolation,
         mean=tuple(recipe.mean),
         std=tuple(recipe.std),
         use_prefetcher=True,  # uint8, not normalised: that is done on the device
     )
+    for part in made.transforms:
+        for op in part.ops if isinstance(part, RandAugment) else ():
+            if op.aug_fn is posterize:
+                op.aug_fn = posterized
     return cast(Transform, made)
+
+
+def posterized(image: Image.Image, bits_to_keep: int, **_: object) -> Image.Image:
+    """Posterize as timm does; to no bits at all, which RandAugment asks for at its highest magnitude, means black.
+
+    So it was in every Pillow that published recipes were run with; Pillow 12 refuses it.
+    """
+    return posterize(image, bits_to_keep) if bits_to_keep else Image.new(image.mode, image.size)
 
 
 def seed_all(seed: int) -> None:
@@ -92,7 +105,7 @@ class Augmentation:
 
     def __init__(self, recipe: Recipe, preprocessing: Preprocessing, *, n_classes: int, seed: int, device: str) -> None:
         self.recipe, self.preprocessing, self.seed, self.device = recipe, preprocessing, seed, device
-        self.mixup = Mixup(
+        self.mixup = Mixup(  # type: ignore[no-untyped-call]  # timm leaves it untyped
             mixup_alpha=recipe.mixup,
             cutmix_alpha=recipe.cutmix,
             prob=recipe.mix_probability,
@@ -100,7 +113,9 @@ class Augmentation:
             label_smoothing=recipe.label_smoothing,
             num_classes=n_classes,
         )
-        self.eraser = RandomErasing(recipe.random_erasing, mode="pixel", device=device)
+        self.eraser = RandomErasing(  # type: ignore[no-untyped-call]  # timm leaves it untyped
+            recipe.random_erasing, mode="pixel", device=device
+        )
 
     def __call__(self, micro: MicroBatch, images: Tensor, labels: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Return normalised images (M, C, P, P) float32, and labels (M,) int64 or, mixed, (M, C) float32.

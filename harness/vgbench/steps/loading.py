@@ -36,7 +36,8 @@ AHEAD = 2  # micro-batches that each process makes ahead (torch's default)
 def labels_of(artifact: Artifact) -> NDArray[np.int64]:
     """Read the labels of a training copy, (N,) int64, and none of its images."""
     tables = [read_table(file, ["label"]) for file in _files(artifact)]
-    return pa.concat_tables(tables)["label"].to_numpy().astype(np.int64)
+    labels: NDArray[np.int64] = pa.concat_tables(tables)["label"].to_numpy().astype(np.int64)
+    return labels
 
 
 def mapped(artifact: Artifact, folder: Path) -> Path:

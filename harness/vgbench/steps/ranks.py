@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.multiprocessing import get_context, start_processes
+from torch.multiprocessing import get_context
+from torch.multiprocessing.spawn import start_processes
 
 from vgbench.types import Made, Step
 
@@ -62,7 +63,8 @@ class Ranks:
         averaged = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
         flat = torch.cat([tensor.reshape(-1).float() for tensor in summed + [b / self.world for b in averaged]])
         distributed.all_reduce(flat)
-        for tensor, found in zip(summed + averaged, flat.split([t.numel() for t in summed + averaged]), strict=True):
+        sizes = [tensor.numel() for tensor in summed + averaged]
+        for tensor, found in zip(summed + averaged, torch.split(flat, sizes), strict=True):
             tensor.copy_(found.view(tensor.shape))
 
 
@@ -76,7 +78,7 @@ def together(step: Step, body: Callable[[Step, Ranks], Made]) -> Made:
     meeting.unlink(missing_ok=True)  # a killed run's
     told = {f.name: value for f in fields(step) if not callable(value := getattr(step, f.name))}
     receiver, sender = get_context("spawn").Pipe(duplex=False)
-    running = start_processes(
+    running = start_processes(  # type: ignore[no-untyped-call]  # torch leaves it untyped
         _rank, (body, told, meeting, sender), nprocs=step.devices, join=False, start_method="spawn"
     )
     sender.close()

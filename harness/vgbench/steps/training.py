@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from timm.loss import SoftTargetCrossEntropy
+from timm.loss.cross_entropy import SoftTargetCrossEntropy
 from timm.optim import (  # type: ignore[attr-defined]  # exported, but not by timm's `__all__`
     param_groups_layer_decay,
     param_groups_weight_decay,
 )
-from timm.utils import ModelEmaV3
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -55,7 +55,7 @@ class Training:
         self.average = ModelEmaV3(model, decay=self.decay)
         self.live = model.state_dict()  # views that follow the model
         self.ema: dict[str, Tensor] = self.average.module.state_dict()
-        self.soft = SoftTargetCrossEntropy()
+        self.soft = SoftTargetCrossEntropy()  # type: ignore[no-untyped-call]  # timm leaves it untyped
         self.loss = float("nan")
         self._unread: list[Tensor] = []
 
