@@ -81,19 +81,20 @@ def measure() -> list[Measured]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     recipe = Recipe(**TABLE_5 | (ON_CPU if device == "cpu" else {}))
     torch.set_num_threads(recipe.threads)
+    return [compared(recipe, "resnet50", device=device, steps=STEPS[device], n=N_PHOTOS)]
+
+
+def compared(recipe: Recipe, arch: str, *, device: str, steps: int, n: int) -> Measured:
+    """Take ``steps`` optimiser steps a round, from a training copy of n photographs and from memory."""
     with tempfile.TemporaryDirectory() as folder:
-        return [compared(recipe, "resnet50", pack(Path(folder)), Path(folder), device=device, steps=STEPS[device])]
+        scratch = Path(folder)
+        write_pack(scratch, [(str(i), i % N_CLASSES, encode_png(photo(i, STORE_PX))) for i in range(n)])
+        return _compared(recipe, arch, Artifact("", (scratch,)), scratch, device=device, steps=steps, n=n)
 
 
-def pack(folder: Path, n: int = N_PHOTOS) -> Artifact:
-    """Write a training copy of n photographs."""
-    write_pack(folder, [(str(i), i % N_CLASSES, encode_png(photo(i, STORE_PX))) for i in range(n)])
-    return Artifact("", (folder,))
-
-
-def compared(recipe: Recipe, arch: str, images: Artifact, scratch: Path, *, device: str, steps: int) -> Measured:
-    """Take ``steps`` optimiser steps a round, from the training copy and from memory."""
-    n = N_PHOTOS
+def _compared(
+    recipe: Recipe, arch: str, images: Artifact, scratch: Path, *, device: str, steps: int, n: int
+) -> Measured:
     preprocessing = Preprocessing.of(asdict(recipe))
     source = loader(images, recipe, preprocessing, n=n, scratch=scratch, ranks=Ranks(), pin=device != "cpu")
     whole = FromPack(recipe, arch, source, preprocessing, n=n, device=device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -83,11 +84,12 @@ def _write(thing: dict[str, Any]) -> None:
         write_columns([(f"    {o['name']}={_default(o)}", o["type"], _help(o)) for o in options])
     if values:
         write("  values")
-        rows = [(f"    {key}", str(value)) for key, value in values.items()]
-        if assumed:
-            notes = [f"assumed: {assumed[key]}" if key in assumed else "" for key in values]
-            rows = [(*row, note) for row, note in zip(rows, notes, strict=True)]
-        write_columns(rows)
+        write_columns([_value(key, value, assumed) for key, value in values.items()])
+
+
+def _value(name: str, value: Any, assumed: Mapping[str, str]) -> tuple[str, ...]:
+    row = f"    {name}", str(value)
+    return (*row, f"assumed: {assumed[name]}" if name in assumed else "") if assumed else row
 
 
 def _text(value: Any) -> str:

@@ -61,7 +61,9 @@ def posterized(image: Image.Image, bits_to_keep: int, **_: object) -> Image.Imag
 
     So it was in every Pillow that published recipes were run with; Pillow 12 refuses it.
     """
-    return posterize(image, bits_to_keep) if bits_to_keep else Image.new(image.mode, image.size)
+    if not bits_to_keep:
+        return Image.new(image.mode, image.size)
+    return cast(Image.Image, posterize(image, bits_to_keep))  # type: ignore[no-untyped-call]  # timm leaves it untyped
 
 
 def seed_all(seed: int) -> None:

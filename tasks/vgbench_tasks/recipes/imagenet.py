@@ -129,7 +129,7 @@ SMOKE = Part(
         "random_erasing": 0.1,
         "mix_probability": 0.2,
     },
-    summary="SMOKE_SUMMARY",
+    summary="200 steps at 48 px through every part of Table 5, weakly: 2.2e11 operations with toybox-resnet, seconds",
     assumed=dict.fromkeys(("samples_seen", "batch", "micro_batch"), "ours")
     | dict.fromkeys(("input_px", "mean", "std", "lr"), "recipe toybox-small's")
     | dict.fromkeys(
