@@ -459,7 +459,10 @@ def _items(
         return stated
     heads = [given.n for _, given in node.inputs if isinstance(given, Head)]
     sizes = {name: planned[given.digest].items for name, given in node.inputs if isinstance(given, Node)}
-    return sum(heads) or sizes.get("images") or max(sizes.values(), default=1)
+    found = sum(heads) or sizes.get("images") or max(sizes.values(), default=1)
+    if "samples_seen" in node.param:  # and is None: the recipe's epochs of the images there are
+        found *= int(node.param["recipe"]["values"]["epochs"])
+    return found
 
 
 def _normal(distribution: str) -> str:

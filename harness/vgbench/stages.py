@@ -369,6 +369,17 @@ def architecture(g: Graph, name: str) -> tuple[str, Mapping[str, Any]]:
     return values["arch"], values["arch_args"]
 
 
+def budget(recipe: Part) -> int | None:
+    """Return the samples that a recipe trains on, whatever the source's size; None where it counts ``epochs``.
+
+    ``UsageError`` for a recipe that states neither.
+    """
+    if "samples_seen" not in recipe.values and "epochs" not in recipe.values:
+        raise UsageError(f"recipe {recipe.name!r} does not say how long it trains", hint="samples_seen or epochs")
+    found: int | None = recipe.values.get("samples_seen")
+    return found
+
+
 def backbone(
     g: Graph,
     subject: Node | Backbone,
@@ -377,12 +388,13 @@ def backbone(
     arch_args: Mapping[str, Any] | None = None,
     n_classes: int,
     recipe: Part,
-    samples_seen: int,
+    samples_seen: int | None,
     permute_labels: bool = False,
 ) -> Backbone:
     """Pre-train a backbone on a training copy. A subject that already is a backbone passes through.
 
-    ``samples_seen=0`` is the random initialisation, which reads no image: it is the same node for every source.
+    ``samples_seen=0`` is the random initialisation, which reads no image: it is the same node for every source. None:
+    the recipe's epochs of the images that there are (see ``budget``).
     """
     if isinstance(subject, Backbone):
         return subject
@@ -394,7 +406,7 @@ def backbone(
         "samples_seen": samples_seen,
         "permute_labels": permute_labels,
     }
-    inputs: dict[str, Input] = {"images": subject} if samples_seen else {}
+    inputs: dict[str, Input] = {} if samples_seen == 0 else {"images": subject}
     return Backbone(g.node(PRETRAIN, inputs=inputs, params=params))
 
 

@@ -60,7 +60,8 @@ class Part:
     """A named piece of a protocol that third parties can add. Kinds: backbone, encoder, probe, prompts, recipe, scorer.
 
     Used as a step param: kind, name, version and values enter the key, ``entry`` ("module:function") does not.
-    ``needs``: libraries beyond the base dependencies, as in ``StepRef``; not in the key either.
+    ``needs``: libraries beyond the base dependencies, as in ``StepRef``; not in the key either. ``assumed``: the values
+    that no source states, by name, and why they are as they are; shown, not in the key.
     """
 
     kind: str
@@ -70,6 +71,7 @@ class Part:
     values: Mapping[str, Any] = field(default_factory=dict)
     summary: str = ""
     needs: tuple[str, ...] = ()
+    assumed: Mapping[str, str] = field(default_factory=dict)
 
     def key(self) -> dict[str, Any]:
         return {"part": self.kind, "name": self.name, "version": self.version, "values": dict(self.values)}
@@ -679,7 +681,8 @@ class Step:
 
     ``params`` holds ``Part`` and ``Place`` objects where the graph put them. ``scratch`` survives kills and is
     deleted when the shard is committed. ``resident(key, make)`` keeps a costly object for later shards in the same
-    process. ``progress(done, total)`` is shown to the user.
+    process. ``progress(done, total)`` is shown to the user. ``devices``: how many of its kind it may use; their number
+    changes no key.
     """
 
     node: str
@@ -693,6 +696,7 @@ class Step:
     progress: Callable[[int, int], None]
     resident: Callable[[str, Callable[[], Any]], Any]
     load: Callable[[Part], Callable[..., Any]]
+    devices: int = 1
 
     def range(self, shard_size: int) -> range:
         """Return the item indices of this shard of an open-ended node."""

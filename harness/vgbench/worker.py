@@ -156,6 +156,7 @@ def step_of(job: Mapping[str, Any], answers: Answers, resident: dict[str, Any]) 
         progress=progress,
         resident=keep,
         load=load,
+        devices=job.get("devices", 1),
     )
 
 

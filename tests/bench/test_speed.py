@@ -11,9 +11,12 @@ from tests.conftest import Answer
 from vgbench.bench import SPEEDS
 from vgbench.bench.embed import Network, compared
 from vgbench.bench.photos import jpegs
+from vgbench.bench.pretrain import TABLE_5
+from vgbench.bench.pretrain import compared as pretraining_compared
 from vgbench.bench.speed import Measured, apart, interleaved
 from vgbench.commands.answers import SpeedAnswer
 from vgbench.images import decode
+from vgbench.steps.recipe import Recipe
 
 SOME = Measured("some", 2.0, 1.5, is_limit=False, n=3, medians={}, threads={}, load=0.0)
 
@@ -52,6 +55,15 @@ def test_embedding_is_compared_with_its_halves() -> None:
     assert found.id == "embed/tiny" and set(seconds) == {"decoding", "network", "both"} == set(found.threads)
     assert 0 < found.facts["cores"] < 2.3
     assert found.ratio == seconds["both"] / max(seconds["decoding"], seconds["network"])
+
+
+def test_training_from_a_pack_is_compared_with_the_same_step_in_memory() -> None:
+    recipe = Recipe(**TABLE_5 | {"batch": 4, "micro_batch": 2, "input_px": 32, "dtype": "float32"})
+    found = pretraining_compared(recipe, "test_resnet", device="cpu", steps=2, n=6)
+    seconds = found.medians
+    assert found.id == "pretrain/test_resnet" and found.n == 5 and set(seconds) == set(found.threads)
+    assert found.ratio == seconds["in memory"] / seconds["from the pack"] and found.goal == 0.9
+    assert found.facts["images_per_second"] == 8 / seconds["loading"]
 
 
 def test_a_process_that_fails_says_why() -> None:

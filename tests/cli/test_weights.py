@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conftest import Answer
+
+from vgbench.types import Place, Step
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
@@ -104,3 +107,64 @@ def test_random_init_scores_in_the_column_of_backbones(vgbench: Callable[..., An
     board = json.loads((tmp_path / "out" / "leaderboard.json").read_text())
     assert len(board["columns"]) == 1 and len(board["rows"]) == 2
     assert all(row["images"] is None for row in board["rows"])
+
+
+@pytest.mark.parametrize(
+    ("arch", "theirs"),
+    [
+        ("resnet18", lambda tv: tv.resnet18(num_classes=5)),
+        (
+            "vit_tiny_patch16_224",
+            lambda tv: tv.VisionTransformer(
+                image_size=224,
+                patch_size=16,
+                num_layers=12,
+                num_heads=3,
+                hidden_dim=192,
+                mlp_dim=768,
+                num_classes=5,
+            ),
+        ),
+    ],
+)
+def test_torchvisions_and_timms_checkpoint_give_equal_features(
+    tmp_path: Path, arch: str, theirs: Callable[[Any], Any]
+) -> None:
+    """A checkpoint in torchvision's names and one in timm's are the same backbone, and torchvision's own logits."""
+    from torchvision import models
+
+    from vgbench_plugins.weights.load import load as load_checkpoint
+
+    torch.manual_seed(0)
+    original = theirs(models).eval()
+    for value in original.parameters():  # torchvision starts heads and biases at zero, where a mix-up would not show
+        torch.nn.init.normal_(value, std=0.05)
+    loaded = {}
+    for name in ("torchvision", "timm"):
+        state = (loaded["torchvision"] if name == "timm" else original).state_dict()
+        path = tmp_path / f"{name}.pth"
+        torch.save(state, path)
+        out = tmp_path / name
+        out.mkdir()
+        load_checkpoint(loading_step(out, arch, path))
+        loaded[name] = timm.create_model(arch, num_classes=5, checkpoint_path=str(out / "weights.safetensors")).eval()
+    shown = torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        assert torch.equal(loaded["timm"].forward_features(shown), loaded["torchvision"].forward_features(shown))
+        assert torch.allclose(original(shown), loaded["torchvision"](shown), atol=1e-4, rtol=1e-4)
+
+
+def loading_step(out: Path, arch: str, checkpoint: Path) -> Step:
+    return Step(
+        node="0" * 64,
+        params={"arch": arch, "checkpoint": Place("sha", str(checkpoint))},
+        inputs={},
+        seed=None,
+        shard=0,
+        out=out,
+        scratch=out,
+        device="cpu",
+        progress=lambda done, total: None,
+        resident=lambda key, make: make(),
+        load=lambda part: lambda: None,
+    )

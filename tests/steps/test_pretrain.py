@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,50 +15,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from tests.steps.trained import N_CLASSES, TINY, VALUES, make_step, meta, stripes, weights
 from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 
-from vgbench.images import Pack, encode_png, write_pack
+from vgbench.images import Pack, write_pack
+from vgbench.steps.augmentation import shifted
 from vgbench.steps.predict import Pixels, Preprocessing, build_model
-from vgbench.steps.pretrain import Recipe, Training, augment, build_optimiser, pretrain
+from vgbench.steps.pretrain import pretrain
+from vgbench.steps.recipe import Recipe
 from vgbench.steps.schedule import Batch, batches, draws, ema_decay, learning_rate, n_steps
-from vgbench.types import Artifact, Part, Step
-
-VALUES: dict[str, Any] = {
-    "batch": 8,
-    "micro_batch": 8,
-    "input_px": 32,
-    "in_chans": 1,
-    "mean": [0.5],
-    "std": [0.25],
-    "interpolation": "bilinear",
-    "lr": 3e-3,
-    "min_lr": 1e-6,
-    "weight_decay": 0.05,
-    "betas": [0.9, 0.999],
-    "warmup_fraction": 0.1,
-    "label_smoothing": 0.1,
-    "ema_horizon": 0.4,  # of 10 steps: decay 0.75
-    "drop_path": 0.1,
-    "dtype": "float32",
-    "threads": 1,
-    "shift_px": 1,
-    "flip": True,
-}
-# A few thousand weights, layer norms only: a micro-batch then changes nothing but the order of sums.
-TINY = ("convnext_atto", {"depths": [1, 1, 1, 1], "dims": [8, 8, 8, 16], "patch_size": 2})
-N_CLASSES = 3
-
-
-def stripes(n: int = 30) -> list[tuple[str, int, bytes]]:
-    """Rows of (id, label, PNG): 8 x 8 grey noise with a bright row, whose place among three is the class."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for i in range(n):
-        pixels = rng.integers(0, 80, (8, 8), dtype=np.uint8)
-        pixels[1 + 2 * (i % N_CLASSES)] = 255
-        rows.append((f"stripe-{i:03d}", i % N_CLASSES, encode_png(pixels)))
-    return rows
+from vgbench.steps.training import Training, build_optimiser
+from vgbench.types import Artifact, Part
 
 
 @pytest.fixture(scope="session")
@@ -68,57 +34,6 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     folder = tmp_path_factory.mktemp("pack")
     write_pack(folder, stripes())
     return Artifact("0" * 64, (folder,))
-
-
-def ignore_progress(done: int, total: int) -> None:
-    pass
-
-
-def make_step(
-    folder: Path,
-    images: Artifact,
-    *,
-    seed: int | None = 1,
-    samples_seen: int = 80,
-    permute_labels: bool = False,
-    arch: tuple[str, dict[str, Any]] = TINY,
-    progress: Callable[[int, int], None] = ignore_progress,
-    scratch: Path | None = None,
-    **values: Any,
-) -> Step:
-    """A step by hand, with ``values`` over the recipe above."""
-    out, scratch = folder / "out", scratch or folder / "scratch"
-    out.mkdir(parents=True)
-    scratch.mkdir(exist_ok=True)
-    return Step(
-        node="1" * 64,
-        params={
-            "arch": arch[0],
-            "arch_args": arch[1],
-            "n_classes": N_CLASSES,
-            "recipe": Part("recipe", "tiny", "1", values=VALUES | values),
-            "samples_seen": samples_seen,
-            "permute_labels": permute_labels,
-        },
-        inputs={"images": images},
-        seed=seed,
-        shard=0,
-        out=out,
-        scratch=scratch,
-        device="cpu",
-        progress=progress,
-        resident=lambda key, make: make(),
-        load=lambda part: lambda: None,
-    )
-
-
-def weights(step: Step) -> bytes:
-    return (step.out / "weights.safetensors").read_bytes()
-
-
-def meta(step: Step) -> dict[str, Any]:
-    read: dict[str, Any] = json.loads((step.out / "meta.json").read_text())
-    return read
 
 
 # ── Weights ──────────────────────────────────────────────────────────────────────────────────────
@@ -213,7 +128,7 @@ def test_saved_weights_are_the_average_over_the_horizon() -> None:
     torch.manual_seed(0)
     images, labels = torch.randn(8, 1, 32, 32), torch.arange(8) % N_CLASSES
     for _ in range(4):
-        training.advance(images, labels, seed=0)
+        training.advance([(images, labels)], seed=0)
         for name, tensor in training.model.state_dict().items():
             expected[name] = 0.75 * expected[name] + 0.25 * tensor if tensor.is_floating_point() else tensor.clone()
     for name, tensor in expected.items():  # running means and variances too
@@ -292,8 +207,8 @@ def test_loss_that_is_not_finite_names_its_step(tmp_path: Path, images: Artifact
 
 
 def test_recipe_value_that_pretrain_does_not_know_is_refused(tmp_path: Path, images: Artifact) -> None:
-    with pytest.raises(ValueError, match="'tiny' asks for what pretrain cannot do: cutmix, mixup"):
-        pretrain(make_step(tmp_path, images, mixup=0.8, cutmix=1.0))
+    with pytest.raises(ValueError, match="'tiny' asks for what pretrain cannot do: sharpness_aware, swa"):
+        pretrain(make_step(tmp_path, images, swa=0.8, sharpness_aware=1.0))
 
 
 def test_missing_recipe_value_is_named() -> None:
@@ -421,8 +336,8 @@ def test_draws_are_splitmix64() -> None:
 def test_shift_moves_by_whole_pixels_over_black() -> None:
     images = torch.arange(1, 10, dtype=torch.uint8).view(1, 1, 3, 3).repeat(3, 1, 1, 1)
     corners = np.array([1, 0, 2])
-    batch = Batch(np.arange(3), corners, np.array([1, 1, 2]), np.array([False, False, True]))
-    same, down, up_left_flipped = augment(images, batch, shift_px=1)[:, 0].tolist()
+    batch = Batch(np.arange(3), corners, np.array([1, 1, 2]), np.array([False, False, True]), np.zeros(3, np.uint64))
+    same, down, up_left_flipped = shifted(images, batch, shift_px=1)[:, 0].tolist()
     assert same == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
     assert down == [[0, 0, 0], [1, 2, 3], [4, 5, 6]]
     assert up_left_flipped == [[0, 6, 5], [0, 9, 8], [0, 0, 0]]

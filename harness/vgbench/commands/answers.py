@@ -529,7 +529,7 @@ class Speed(Record):
 
 
 class SpeedAnswer(Record):
-    """What ``bench logreg``, ``embed`` and ``decode --json`` print."""
+    """What the benchmarks of speed print: ``bench logreg``, ``embed``, ``decode``, ``pretrain --json`` …"""
 
     schema_: Literal["vgbench.speed/1"] = Field(default="vgbench.speed/1", alias="schema")
     name: str

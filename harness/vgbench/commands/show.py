@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ def _plain(value: Any) -> Any:
 def _write(thing: dict[str, Any]) -> None:
     options = thing.pop("options", [])
     values = thing.pop("values", {})
+    assumed = thing.pop("assumed", {})
     metrics = thing.pop("metrics", [])
     write(f"{thing.pop('name')}  ({thing.pop('kind')}, {thing.pop('distribution')})")
     write_columns([(f"  {key.replace('_', ' ')}", _text(v)) for key, v in thing.items() if v and key != "spec"])
@@ -82,7 +84,12 @@ def _write(thing: dict[str, Any]) -> None:
         write_columns([(f"    {o['name']}={_default(o)}", o["type"], _help(o)) for o in options])
     if values:
         write("  values")
-        write_columns([(f"    {key}", str(value)) for key, value in values.items()])
+        write_columns([_value(key, value, assumed) for key, value in values.items()])
+
+
+def _value(name: str, value: Any, assumed: Mapping[str, str]) -> tuple[str, ...]:
+    row = f"    {name}", str(value)
+    return (*row, f"assumed: {assumed[name]}" if name in assumed else "") if assumed else row
 
 
 def _text(value: Any) -> str:

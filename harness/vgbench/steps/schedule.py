@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,13 +42,41 @@ class Batch:
     """The samples of one optimiser step, and how each is augmented.
 
     ``indices`` (B,) int64 into the training set; ``top_px``, ``left_px`` (B,) int64 in 0..2·shift_px, the corner of
-    the crop out of the padded image; ``is_flipped`` (B,) bool, left to right.
+    the crop out of the padded image; ``is_flipped`` (B,) bool, left to right; ``draw`` (B,) uint64, the seed of
+    whatever else is drawn for a sample in its epoch.
     """
 
     indices: NDArray[np.int64]
     top_px: NDArray[np.int64]
     left_px: NDArray[np.int64]
     is_flipped: NDArray[np.bool_]
+    draw: NDArray[np.uint64]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def part(self, start: int, stop: int) -> Batch:
+        """Return the samples from ``start`` to before ``stop``."""
+        return Batch(*(getattr(self, field.name)[start:stop] for field in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """The samples of one forward pass: micro-batch ``number`` of optimiser step ``step``, both counted from 0."""
+
+    step: int
+    number: int
+    samples: Batch
+
+
+def micro_batches(order: Iterable[Batch], numbers: range, *, size: int, start: int = 0) -> Iterator[MicroBatch]:
+    """Cut the batches of steps ``start``, ``start + 1``, … into micro-batches of ``size``; yield those of ``numbers``.
+
+    A step's micro-batches are the same whoever computes them: several processes take different ``numbers`` each.
+    """
+    for step, batch in enumerate(order, start):
+        for number in numbers:
+            yield MicroBatch(step, number, batch.part(number * size, (number + 1) * size))
 
 
 def batches(
@@ -71,12 +99,7 @@ def batches(
             chosen = order[position - epoch * n : end - epoch * n]
             pieces.append(_augmented(chosen, epoch, seed=seed, shift_px=shift_px, flip=flip))
             position = end
-        yield Batch(
-            np.concatenate([piece.indices for piece in pieces]),
-            np.concatenate([piece.top_px for piece in pieces]),
-            np.concatenate([piece.left_px for piece in pieces]),
-            np.concatenate([piece.is_flipped for piece in pieces]),
-        )
+        yield Batch(*(np.concatenate([getattr(piece, field.name) for piece in pieces]) for field in fields(Batch)))
 
 
 def _augmented(indices: NDArray[np.int64], epoch: int, *, seed: int, shift_px: int, flip: bool) -> Batch:
@@ -84,7 +107,8 @@ def _augmented(indices: NDArray[np.int64], epoch: int, *, seed: int, shift_px: i
     top = draws(seed, f"top/{epoch}", indices) % places
     left = draws(seed, f"left/{epoch}", indices) % places
     flips = draws(seed, f"flip/{epoch}", indices) >> np.uint64(63) == 1 if flip else np.zeros(len(indices), np.bool_)
-    return Batch(indices, top.astype(np.int64), left.astype(np.int64), flips)
+    draw = draws(seed, f"augmentation/{epoch}", indices)
+    return Batch(indices, top.astype(np.int64), left.astype(np.int64), flips, draw)
 
 
 def n_steps(samples_seen: int, batch: int) -> int:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vgbench import Made, Step
 from vgbench.errors import nearest
+from vgbench_plugins.weights.torchvision import timms_names
 
 PREFIXES = ("module.", "model_ema.", "model.", "_orig_mod.", "backbone.")  # DDP, EMA, lightning, torch.compile, mm*
 NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training scripts put the weights; EMA first
@@ -33,7 +34,7 @@ def load(step: Step) -> Made:
     if not timm.is_model(arch):
         close = nearest(arch, timm.list_models())
         raise ValueError(f"timm has no architecture {arch!r}" + (f"; did you mean {close!r}?" if close else ""))
-    state = state_dict(Path(step.params["checkpoint"].path))
+    state = timms_names(state_dict(Path(step.params["checkpoint"].path)))
     n_classes = next((state[name].shape[0] for name in HEADS if name in state), 0)
     model: nn.Module = timm.create_model(arch, pretrained=False, num_classes=n_classes)
     wrong = mismatches(model.state_dict(), state)

@@ -82,7 +82,7 @@ def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> S
 
     pack = g.node(COUNTS, inputs={"images": subject})
 
-    def trained(samples_seen: int, *, permute_labels: bool = False) -> Backbone:
+    def trained(samples_seen: int | None, *, permute_labels: bool = False) -> Backbone:
         return stages.backbone(
             g,
             pack,
@@ -94,7 +94,7 @@ def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> S
             permute_labels=permute_labels,
         )
 
-    budget: int = recipe.values["samples_seen"]
+    budget = stages.budget(recipe)
     controls = {
         "random_init": read_by(trained(0)),
         "permuted_labels": read_by(trained(budget, permute_labels=True)),

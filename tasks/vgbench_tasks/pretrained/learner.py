@@ -42,7 +42,7 @@ def backbone(
         arch_args=arch_args,
         n_classes=len(subject.classes),
         recipe=recipe,
-        samples_seen=(options["samples_seen"] or recipe.values["samples_seen"]) if is_trained else 0,
+        samples_seen=(options["samples_seen"] or stages.budget(recipe)) if is_trained else 0,
         permute_labels=permuted,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vgbench import Part, hookimpl
+from vgbench_tasks.recipes.imagenet import RECIPES
 
 # Ours: chosen by five-fold cross-validation inside the real training digits (never on the test digits), where
 # test_resnet reaches 99 % in about 8 s on one thread. Optimiser, schedule, weight decay and label smoothing are those
@@ -104,3 +105,4 @@ def vgbench_offer_parts() -> Iterable[Part]:
     yield TOYBOX_SMALL
     yield TOYBOX_PLAIN
     yield TOYBOX_RESNET
+    yield from RECIPES
