@@ -265,8 +265,9 @@ def _plan_cell(
         with g.running("scoring", task.distribution):
             request = task.spec.request(g, task.options)
             images = None if source.spec.backbone_graph else g.images_of(source, request)
-            scores = task.spec.graph(g, images or g.backbone_of(source), task.options)
-        column = _column(source, task, request, registry, locator)
+            subject = images or g.backbone_of(source)
+            scores = task.spec.graph(g, subject, task.options)
+        column = _column(subject, task, registry, locator)
         targets = {"score": scores.score, **scores.controls}
         digest = sha256_hex(canonical_json({**identity, "nodes": {name: n.digest for name, n in targets.items()}}))
         state: State = "have" if store.has_cell(digest) else "make"
@@ -289,7 +290,7 @@ def _plan_cell(
         score=scores.score,
         controls=scores.controls,
         images=images if images and images.index in ancestors else None,  # zero-shot reads no image of the source
-        n_classes=len(request.classes),
+        n_classes=len(request.classes) if scores.n_classes is None else scores.n_classes,
         images_per_class=request.images_per_class,
         uses_real_labels=scores.uses_real_labels,
     )
@@ -344,16 +345,18 @@ def _refuse_missing_libraries(targets: Iterable[Node]) -> None:
 _PLACEHOLDER = StepRef(f"{CORE}.any_subject", "1", "")
 
 
-def _column(
-    source: Chosen[SourceSpec], task: Chosen[TaskSpec], request: DataRequest, registry: Registry, locator: Locator
-) -> str:
+def _column(subject: Images | Backbone, task: Chosen[TaskSpec], registry: Registry, locator: Locator) -> str:
     """Return the digest of the task's graph with seeds, row options and image set replaced by placeholders."""
     g = Builder(registry, locator, {}, column=True)
     row = {option.name: option.cast(option.default) for option in task.spec.options if option.axis == "row"}
     with g.running("scoring", task.distribution):
         anything = g.node(_PLACEHOLDER)
-        subject = Backbone(anything) if source.spec.backbone_graph else Images(anything, (), request.classes)
-        scores = task.spec.graph(g, subject, {**task.options, **row})
+        placed: Images | Backbone
+        if isinstance(subject, Backbone):
+            placed = Backbone(anything, subject.classes)
+        else:
+            placed = Images(anything, (), subject.classes)
+        scores = task.spec.graph(g, placed, {**task.options, **row})
     return sha256_hex(canonical_json([task.spec.name, task.spec.version, scores.score.digest]))
 
 

@@ -302,10 +302,11 @@ def split_asked(asked: str) -> tuple[str, dict[str, object]]:
 
 
 def parse_class_list(text: str) -> ClassList:
-    """Read a class list's JSON: {name, version, classes: [{id, name, definition?, synonyms?}]}."""
+    """Read a class list's JSON: {name, version, classes: [{id, name, definition?, synonyms?, wnids?}]}."""
     value = json.loads(text)
     entries = tuple(
-        ClassEntry(e["id"], e["name"], e.get("definition", ""), tuple(e.get("synonyms", ()))) for e in value["classes"]
+        ClassEntry(e["id"], e["name"], e.get("definition", ""), tuple(e.get("synonyms", ())), tuple(e.get("wnids", ())))
+        for e in value["classes"]
     )
     if len({entry.id for entry in entries}) != len(entries):
         raise UsageError(f"class list {value['name']}: a class id stands twice")
