@@ -6,13 +6,12 @@ class of ObjectNet is any of the ImageNet classes that its own table lists. See 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from vgbench import Backbone, Graph, Images, Scores, SuiteSpec, TaskSpec, hookimpl
-from vgbench_tasks.pretrained import COVERED, COVERED_METRICS, imagenet
+from vgbench import SuiteSpec, TaskSpec, hookimpl
+from vgbench_tasks.pretrained import COVERED, COVERED_METRICS, imagenet, imagenet_graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +32,6 @@ SHIFTS = {
 }
 
 
-def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any], *, name: str) -> Scores:
-    """Let the network of ``imagenet-val`` answer another test set, among the classes that both know."""
-    return imagenet.restricted(g, subject, options, dataset=name, classes=SHIFTS[name].classes, scorer=COVERED)
-
-
 @hookimpl
 def vgbench_offer_tasks() -> Iterable[TaskSpec]:
     for name, shift in SHIFTS.items():
@@ -46,7 +40,7 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
             version="1",
             summary=f"a network pre-trained on the source's images, tested on {shift.summary}",
             request=imagenet.request,
-            graph=partial(graph, name=name),
+            graph=partial(imagenet_graph, dataset=name, classes=shift.classes),
             metrics=COVERED_METRICS,
             scorer=COVERED.entry,
             labels=(name, "test"),

@@ -36,9 +36,11 @@ def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> S
     return Scores(scores.score, {**scores.controls, "permuted_labels": permuted})
 
 
-def imagenet_graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any], *, dataset: str) -> Scores:
-    """Pre-train on the subject's images, test on ImageNet's validation images of the classes that were taught."""
-    return imagenet.restricted(g, subject, options, dataset=dataset, classes=dataset, scorer=COVERED)
+def imagenet_graph(
+    g: Graph, subject: Images | Backbone, options: Mapping[str, Any], *, dataset: str, classes: str
+) -> Scores:
+    """Pre-train on the subject's images, test on other images of ImageNet's: of the classes that the head knows."""
+    return imagenet.restricted(g, subject, options, dataset=dataset, classes=classes, scorer=COVERED)
 
 
 @hookimpl
@@ -60,7 +62,7 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
             version="1",
             summary=f"pre-train a network on the source's images, test it on the validation images of {dataset}",
             request=imagenet.request,
-            graph=partial(imagenet_graph, dataset=dataset),
+            graph=partial(imagenet_graph, dataset=dataset, classes=dataset),
             metrics=COVERED_METRICS,
             scorer=COVERED.entry,
             labels=(dataset, "test"),
