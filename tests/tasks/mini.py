@@ -32,7 +32,9 @@ from vgbench_tasks.transfer import sets
 BIASES = (cue_conflict, focus, background_gap)
 
 def unsized(spec):
-    return replace(spec, name=f"mini-{spec.name}", splits={name: Split(None, None) for name in spec.splits})
+    trex = [name for name in spec.splits if name.startswith("trex")]
+    names = trex or [name for name in spec.splits if name in ("train", "trainval", "test")]
+    return replace(spec, name=f"mini-{spec.name}", splits=dict.fromkeys(names, Split(None, None)))
 
 @hookimpl
 def vgbench_offer_datasets():

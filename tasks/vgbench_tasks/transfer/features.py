@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vgbench import Backbone, CannotServe, ClassList, Dataset, Graph, Part, Scores, UsageError, stages
+from vgbench import Backbone, ClassList, Dataset, Graph, Part, Scores, stages
 
 
 def probed(
@@ -21,14 +21,8 @@ def probed(
     """Probe a network's features of a set's training images, or of some of each class, and score its test images.
 
     The features of all training images are the same node as without ``fraction`` or ``shots`` only where all are kept:
-    fewer images are fewer features to extract. Raises ``UsageError`` for both, ``CannotServe`` for fewer shots than the
-    probe needs.
+    fewer images are fewer features to extract.
     """
-    if fraction != 1 and shots is not None:
-        raise UsageError("downstream_fraction and shots both say how many training images are kept", hint="give one")
-    fewest = probe.values.get("min_per_class", 1)
-    if shots is not None and shots < fewest:
-        raise CannotServe(f"probe {probe.name} needs {fewest} images of each class", hint="for example: logreg-path")
     teaching = stages.subset(g, stages.labelled(g, train, classes), fraction=fraction, shots=shots)
     return stages.probed(
         g,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from vgbench import Backbone, Graph, Images, Metric, Option, Part, Scores, TaskSpec
+from vgbench import Backbone, CannotServe, Graph, Images, Metric, Option, Part, Scores, TaskSpec, UsageError
 from vgbench_tasks.pretrained import imagenet
 from vgbench_tasks.pretrained.learner import backbone
 from vgbench_tasks.transfer.features import probed
@@ -60,8 +60,15 @@ def graph(
     """Pre-train on the subject's images (a backbone is taken as it is), and probe its features on a downstream set.
 
     Features are of the central square at ``size_px``, bicubic, without a larger resize before the crop. ``classes``:
-    the set's class list, where it is not called as the set.
+    the set's class list, where it is not called as the set. Raises ``UsageError`` for a share and shots together,
+    ``CannotServe`` for fewer shots than the probe needs: before anything is looked for.
     """
+    probe, shots, fraction = g.part("probe", options["probe"]), options["shots"], options["downstream_fraction"]
+    if fraction != 1 and shots is not None:
+        raise UsageError("downstream_fraction and shots both say how many training images are kept", hint="give one")
+    fewest = probe.values.get("min_per_class", 1)
+    if shots is not None and shots < fewest:
+        raise CannotServe(f"probe {probe.name} needs {fewest} images of each class", hint="for example: logreg-path")
     network = subject if isinstance(subject, Backbone) else backbone(g, subject, options, store_px=options["store_px"])
     listed = classes or of.dataset
     known = KNOWN.get(listed, ())
@@ -72,10 +79,10 @@ def graph(
         g.dataset(of.dataset, of.test),
         g.class_list(listed),
         size_px=options["size_px"],
-        probe=g.part("probe", options["probe"]),
+        probe=probe,
         scorer=Part("scorer", SCORER.name, SCORER.version, SCORER.entry, {"known": list(known)} if known else {}),
-        fraction=options["downstream_fraction"],
-        shots=options["shots"],
+        fraction=fraction,
+        shots=shots,
     )
 
 
