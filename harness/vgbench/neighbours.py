@@ -24,7 +24,9 @@ Kind: TypeAlias = Literal["flat", "ivf-flat", "ivf-pq"]
 VECTORS_FILE, FAISS_FILE, META_FILE = "vectors.npy", "index.faiss", "index.json"
 FLAT_UP_TO, IVF_UP_TO = 100_000, 5_000_000  # vectors; performance.md §4
 K = 10
-RECALL = 0.997  # of the K nearest of its own vectors, when it is built: others, of which 0.99 should be found, lie farther
+RECALL = (
+    0.997  # of the K nearest of its own vectors, when it is built: others, of which 0.99 should be found, lie farther
+)
 N_TUNING = 1_000  # of its own vectors, by which nprobe is chosen (ours)
 POINTS_PER_LIST = 40  # k-means sees so many (ours; faiss warns below 39, and takes 256 at most)
 LISTS, MANY_LISTS = 4, 16  # times the square root of the number of vectors (faiss's guidelines: 4 to 16)

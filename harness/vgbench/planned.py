@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -138,11 +139,38 @@ class Plan:
             "totals": self.totals(usd_per_hour=usd_per_hour),
             "if_unblocked": self.if_unblocked(usd_per_hour=usd_per_hour),
             "rates": self.rates,
+            "shared": self.shared,
         }
 
     def if_unblocked(self, *, usd_per_hour: float | None = None) -> dict[str, Any]:
         """Estimate what blocked cells would take besides, if what nobody has observed here were here."""
         return _totals(self.supposed.values(), usd_per_hour)
+
+    @property
+    def shared(self) -> list[dict[str, Any]]:
+        """Say of each step what its nodes to make cost once, and would cost if every cell made its own."""
+        nodes = {d: p for d, p in (*self.nodes.items(), *self.supposed.items()) if p.missing}
+        cells: Counter[str] = Counter()  # by node
+        of_step: Counter[str] = Counter()  # cells that need some node of a step
+        for cell in self.cells:
+            targets = cell.targets if cell.state == "make" else cell.supposed
+            needed = {node.digest for target in targets for node in target.walk()} & nodes.keys()
+            cells.update(needed)
+            of_step.update({nodes[digest].node.step.id for digest in needed})
+        found: dict[str, dict[str, Any]] = {}
+        for digest, planned in nodes.items():
+            step, seconds = planned.node.step.id, planned.estimate.seconds
+            row = found.setdefault(
+                step, {"step": step, "nodes": 0, "cells": 0, "seconds": 0.0, "seconds_unshared": 0.0}
+            )
+            row["nodes"] += 1
+            row["cells"] = of_step[step]
+            row["seconds"] += seconds
+            row["seconds_unshared"] += seconds * cells[digest]
+        rounded = (
+            {**row, **{k: round(v, 1) for k, v in row.items() if k.startswith("seconds")}} for row in found.values()
+        )
+        return [row for row in rounded if row["seconds_unshared"] > row["seconds"]]
 
     def refuse_network(self) -> None:
         """Raise ``UsageError`` where something to be made asks the network."""

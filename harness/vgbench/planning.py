@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +47,7 @@ class Builder:
 
     A *column* builder makes the task's graph with everything that belongs to the row replaced by a placeholder; one
     that is *supposing* puts a placeholder for what nobody has observed here, so that its graph can be estimated.
+    ``made`` holds the image sets of a plan: its cells ask a source for the same thousand classes again and again.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class Builder:
         *,
         column: bool = False,
         supposing: bool = False,
+        made: dict[str, Images] | None = None,
     ) -> None:
         self._registry = registry
         self._locator = locator
         self._seeds = dict(seeds)
         self._column = column
         self._supposing = supposing
+        self._made = {} if made is None else made
         self._owner = "scoring"
         self._distribution = CORE
 
@@ -85,6 +88,21 @@ class Builder:
 
     def images_of(self, chosen: Chosen[SourceSpec], request: DataRequest) -> Images:
         """Return a chosen source's images; its own nodes run in its own worker, the selection in the scoring one."""
+        key = self._asked(chosen, request)
+        if key not in self._made:
+            self._made[key] = self._images_of(chosen, request)
+        return self._made[key]
+
+    def _asked(self, chosen: Chosen[SourceSpec], request: DataRequest) -> str:
+        """Return what a source's graph may depend on: a graph is pure, so equal requests have equal images."""
+        sets = [found and [found.index.digest, found.classes.ids] for found in (request.references, request.pool)]
+        classes = [[e.id, e.name, e.definition, e.synonyms, e.wnids] for e in request.classes.classes]
+        exclude = [node.digest for node in request.exclude]
+        asked = [request.classes.name, request.classes.version, classes, request.images_per_class, request.partial]
+        who = [chosen.distribution, chosen.spec.name, chosen.options, self._seeds, self._supposing, self._column]
+        return sha256_hex(canonical_json([who, asked, sets, exclude]))
+
+    def _images_of(self, chosen: Chosen[SourceSpec], request: DataRequest) -> Images:
         spec = chosen.spec
         found: Images | list[Head] | None = None
         with self.running(f"{chosen.distribution}::{spec.name}", chosen.distribution):
@@ -208,10 +226,16 @@ def make_plan(asked: Asked, registry: Registry, store: Store, locator: Locator) 
     tasks = list(_with_run_wide(tasks, asked.options, registry))
     counts = {axis: asked.seeds.get(axis, 1) for axis in AXES}
     cells: dict[str, PlannedCell] = {}
+    made: dict[str, Images] = {}
     for source, task in itertools.product(sources, tasks):
+        drawn: Collection[Axis] = AXES
         for values in itertools.product(*(range(counts[axis]) for axis in AXES)):
-            cell = _plan_cell(source, task, dict(zip(AXES, values, strict=True)), registry, store, locator)
-            cells.setdefault(cell.digest, cell)  # seeds that no node draws from make no further cell
+            seeds = dict(zip(AXES, values, strict=True))
+            if any(seed for axis, seed in seeds.items() if axis not in drawn):
+                continue  # seeds that no node draws from make no further cell
+            cell = _plan_cell(source, task, seeds, registry, store, locator, made)
+            drawn = cell.seeds
+            cells.setdefault(cell.digest, cell)
     targets = [target for cell in cells.values() if cell.state == "make" for target in cell.targets]
     suites = [Wanted.of(text).name for text in asked.tasks if registry.is_suite(Wanted.of(text).name)]
     nodes = _walk(targets, store)
@@ -255,8 +279,9 @@ def _plan_cell(
     registry: Registry,
     store: Store,
     locator: Locator,
+    made: dict[str, Images],
 ) -> PlannedCell:
-    g = Builder(registry, locator, seeds)
+    g = Builder(registry, locator, seeds, made=made)
     identity: dict[str, Any] = {
         "source": [source.spec.name, _by_identity(source, registry, locator)],
         "task": [task.spec.name, task.spec.version, _by_identity(task, registry, locator)],
@@ -265,8 +290,9 @@ def _plan_cell(
         with g.running("scoring", task.distribution):
             request = task.spec.request(g, task.options)
             images = None if source.spec.backbone_graph else g.images_of(source, request)
-            scores = task.spec.graph(g, images or g.backbone_of(source), task.options)
-        column = _column(source, task, request, registry, locator)
+            subject = images or g.backbone_of(source)
+            scores = task.spec.graph(g, subject, task.options)
+        column = _column(subject, task, registry, locator)
         targets = {"score": scores.score, **scores.controls}
         digest = sha256_hex(canonical_json({**identity, "nodes": {name: n.digest for name, n in targets.items()}}))
         state: State = "have" if store.has_cell(digest) else "make"
@@ -274,25 +300,31 @@ def _plan_cell(
             _refuse_missing_libraries(targets.values())
     except (CannotServe, NotObserved) as blocked:
         reason = blocked.what + (f"; {blocked.hint}" if blocked.hint else "")
-        digest = sha256_hex(canonical_json({**identity, "blocked": reason}))
-        supposed = _supposed(source, task, seeds, registry, locator) if isinstance(blocked, NotObserved) else ()
-        return PlannedCell(digest, source, task, seeds, "blocked", reason=reason, supposed=supposed)
+        supposed = _supposed(source, task, seeds, registry, locator, made) if isinstance(blocked, NotObserved) else ()
+        own = _drawn(supposed, seeds)
+        digest = sha256_hex(canonical_json({**identity, "blocked": reason, "seeds": own}))
+        return PlannedCell(digest, source, task, own, "blocked", reason=reason, supposed=supposed)
     ancestors = {node for target in targets.values() for node in target.walk()}
-    drawn = {node.step.seed for node in ancestors}
     return PlannedCell(
         digest,
         source,
         task,
-        {axis: seeds[axis] for axis in AXES if axis in drawn},
+        _drawn(targets.values(), seeds),
         state,
         column=column,
         score=scores.score,
         controls=scores.controls,
         images=images if images and images.index in ancestors else None,  # zero-shot reads no image of the source
-        n_classes=len(request.classes),
+        n_classes=len(request.classes) if scores.n_classes is None else scores.n_classes,
         images_per_class=request.images_per_class,
         uses_real_labels=scores.uses_real_labels,
     )
+
+
+def _drawn(targets: Iterable[Node], seeds: Mapping[Axis, int]) -> dict[Axis, int]:
+    """Return the seeds that targets and their ancestors draw from."""
+    axes = {node.step.seed for target in targets for node in target.walk()}
+    return {axis: seeds[axis] for axis in AXES if axis in axes}
 
 
 def _supposed(
@@ -301,9 +333,10 @@ def _supposed(
     seeds: Mapping[Axis, int],
     registry: Registry,
     locator: Locator,
+    made: dict[str, Images],
 ) -> tuple[Node, ...]:
     """Return a blocked cell's targets with placeholders for what nobody has observed; none where more is amiss."""
-    g = Builder(registry, locator, seeds, supposing=True)
+    g = Builder(registry, locator, seeds, supposing=True, made=made)
     try:
         with g.running("scoring", task.distribution):
             request = task.spec.request(g, task.options)
@@ -344,16 +377,18 @@ def _refuse_missing_libraries(targets: Iterable[Node]) -> None:
 _PLACEHOLDER = StepRef(f"{CORE}.any_subject", "1", "")
 
 
-def _column(
-    source: Chosen[SourceSpec], task: Chosen[TaskSpec], request: DataRequest, registry: Registry, locator: Locator
-) -> str:
+def _column(subject: Images | Backbone, task: Chosen[TaskSpec], registry: Registry, locator: Locator) -> str:
     """Return the digest of the task's graph with seeds, row options and image set replaced by placeholders."""
     g = Builder(registry, locator, {}, column=True)
     row = {option.name: option.cast(option.default) for option in task.spec.options if option.axis == "row"}
     with g.running("scoring", task.distribution):
         anything = g.node(_PLACEHOLDER)
-        subject = Backbone(anything) if source.spec.backbone_graph else Images(anything, (), request.classes)
-        scores = task.spec.graph(g, subject, {**task.options, **row})
+        placed: Images | Backbone
+        if isinstance(subject, Backbone):
+            placed = Backbone(anything, subject.classes)
+        else:
+            placed = Images(anything, (), subject.classes)
+        scores = task.spec.graph(g, placed, {**task.options, **row})
     return sha256_hex(canonical_json([task.spec.name, task.spec.version, scores.score.digest]))
 
 

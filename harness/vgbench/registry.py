@@ -126,6 +126,7 @@ class Registry:
         self.suites: Catalogue[SuiteSpec] = Catalogue("suite", "vgbench list suites")
         self.class_lists: Catalogue[ClassListSpec] = Catalogue("class list", "vgbench list classes")
         self.datasets: Catalogue[DatasetSpec] = Catalogue("data set", "vgbench list datasets")
+        self._class_lists: dict[str, ClassList] = {}
         self.weights: Catalogue[WeightsSpec] = Catalogue("set of weights", "vgbench list weights")
         self.parts: Catalogue[Part] = Catalogue("part", "vgbench list parts")
         points = metadata.entry_points(group=GROUP) if entry_points is None else entry_points
@@ -269,9 +270,12 @@ class Registry:
         return {name: option.cast(given.get(name, option.default)) for name, option in declared.items()}
 
     def class_list(self, name: str) -> ClassList:
-        """Read a declared class list from its package."""
-        package, _, file = self.class_lists.get(name).spec.resource.partition(":")
-        return parse_class_list((files(package) / file).read_text())
+        """Read a declared class list from its package, once: a plan asks for it in every cell."""
+        resource = self.class_lists.get(name).spec.resource
+        if resource not in self._class_lists:
+            package, _, file = resource.partition(":")
+            self._class_lists[resource] = parse_class_list((files(package) / file).read_text())
+        return self._class_lists[resource]
 
     def part(self, kind: str, name: str) -> Part:
         known = [n.partition("/")[2] for n in self.parts.offers if n.startswith(f"{kind}/")]
@@ -302,10 +306,11 @@ def split_asked(asked: str) -> tuple[str, dict[str, object]]:
 
 
 def parse_class_list(text: str) -> ClassList:
-    """Read a class list's JSON: {name, version, classes: [{id, name, definition?, synonyms?}]}."""
+    """Read a class list's JSON: {name, version, classes: [{id, name, definition?, synonyms?, wnids?}]}."""
     value = json.loads(text)
     entries = tuple(
-        ClassEntry(e["id"], e["name"], e.get("definition", ""), tuple(e.get("synonyms", ()))) for e in value["classes"]
+        ClassEntry(e["id"], e["name"], e.get("definition", ""), tuple(e.get("synonyms", ())), tuple(e.get("wnids", ())))
+        for e in value["classes"]
     )
     if len({entry.id for entry in entries}) != len(entries):
         raise UsageError(f"class list {value['name']}: a class id stands twice")

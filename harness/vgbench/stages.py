@@ -25,9 +25,17 @@ from vgbench.types import (
 )
 
 Categories: TypeAlias = Sequence[tuple[str, Sequence[int]]]
+Rule: TypeAlias = Literal["mean", "top1", "restricted"]
 
 TORCH = ("torch", "timm", "safetensors")
 PERMUTATIONS = 20  # label permutations of a probe's control (design §2)
+
+# For estimates alone. What a declared backbone's `gflop` is stated at; what an A100 is known to give a diffusion model
+# (see vgbench_plugins.sd): nobody has measured our training there.
+GFLOP_PX = 224
+A100_FLOP_PER_SECOND = 51.6e12
+# Photographs (scikit-learn's two, cut into 40) decoded from JPEG and packed as PNG at 256 px on one of two cores.
+PACKED, PACKED_PX, PHOTOGRAPHS_PX = Rate(40, 110_000), 256, 128
 
 # Rates: measured on digits on one core of the 2-core reference machine; networks with recipe digits-small.
 SELECT = StepRef("vgbench.select", "1", "vgbench.steps.select:select", rate=Rate(35_000, 110))
@@ -36,6 +44,7 @@ FINGERPRINT = StepRef(
 )
 UNION = StepRef("vgbench.union", "1", "vgbench.steps.union:union", rate=Rate(35_000, 110))
 LABEL = StepRef("vgbench.label", "1", "vgbench.steps.label:label", rate=Rate(30_000, 110))
+SUBSET = StepRef("vgbench.subset", "1", "vgbench.steps.subset:subset", seed="probe", rate=Rate(35_000, 110))
 PACK = StepRef("vgbench.pack", "1", "vgbench.steps.pack:pack", rate=Rate(1_000, 8_000))
 SHEET = StepRef("vgbench.sheet", "1", "vgbench.steps.sheet:sheet", rate=Rate(300, 20_000))
 TRUTH = StepRef("vgbench.truth", "1", "vgbench.steps.truth:truth", rate=Rate(40_000, 30))
@@ -141,12 +150,36 @@ def labelled(g: Graph, dataset: Dataset, classes: ClassList) -> Images:
     return Images(index, (dataset.images,), classes)
 
 
-def pack(g: Graph, images: Images | Node, *, store_px: int, labelled: bool = True) -> Node:
+def pack(
+    g: Graph, images: Images | Node, *, store_px: int, labelled: bool = True, resize_px: int | None = None
+) -> Node:
     """Make the training copy of an image set; with ``labelled=False`` what a test set's images travel as.
 
-    A data set's images without labels are such a set.
+    A data set's images without labels are such a set. ``resize_px``: the shorter side becomes this long before the
+    central ``store_px`` are cut out (256 and 224 for ImageNet's tests); without it the central square is resized.
     """
-    return g.node(PACK, inputs={"images": images}, params={"store_px": store_px, "labelled": labelled})
+    params: dict[str, Any] = {"store_px": store_px, "labelled": labelled}
+    if resize_px is not None and resize_px != store_px:
+        params["resize_px"] = resize_px
+    rate = _of_photographs(store_px) if store_px >= PHOTOGRAPHS_PX else PACK.rate
+    return g.node(replace(PACK, rate=rate), inputs={"images": images}, params=params)
+
+
+def _of_photographs(store_px: int) -> Rate:
+    """Return the rate of packing photographs: pixels cost the same at every size."""
+    share = (store_px / PACKED_PX) ** 2
+    return Rate(PACKED.items_per_second / share, PACKED.bytes_per_item * share)
+
+
+def subset(g: Graph, images: Images, *, fraction: float = 1.0, shots: int | None = None) -> Images:
+    """Keep some of each class's images: a fraction, or ``shots``. One draw for each probe seed; smaller ones nest.
+
+    All of them is the set itself: its draws are equal.
+    """
+    if fraction == 1 and shots is None:
+        return images
+    params = {"fraction": fraction, "shots": shots, "class_ids": list(images.classes.ids)}
+    return Images(g.node(SUBSET, inputs={"images": images}, params=params), images.members, images.classes)
 
 
 def truth(g: Graph, images: Images) -> Node:
@@ -380,6 +413,22 @@ def budget(recipe: Part) -> int | None:
     return found
 
 
+def training_rate(g: Graph, name: str, *, input_px: int) -> Rate:
+    """Return how fast a network learns on one GPU, for estimates: computed from what its part says of its size.
+
+    Forward and backward are three forward passes; convolutions cost in proportion to pixels, and a transformer's
+    tokens nearly so. Of an architecture that no part declares nothing is known.
+    """
+    try:
+        gflop = float(g.part("backbone", name).values["gflop"])
+    except (UnknownName, KeyError):
+        source = f"nothing is known of {name}: a small network on digits, far too fast for a larger one"
+        return replace(PRETRAIN.rate or Rate(1), source=source)
+    at = gflop * (input_px / GFLOP_PX) ** 2
+    source = f"computed, not measured: {name}, 3 × {at:.1f} GFLOP an image at 51.6 TFLOP/s (one A100-80G, fal.ai)"
+    return Rate(A100_FLOP_PER_SECOND / (3 * at * 1e9), source=source)
+
+
 def backbone(
     g: Graph,
     subject: Node | Backbone,
@@ -390,11 +439,13 @@ def backbone(
     recipe: Part,
     samples_seen: int | None,
     permute_labels: bool = False,
+    rate: Rate | None = None,
 ) -> Backbone:
     """Pre-train a backbone on a training copy. A subject that already is a backbone passes through.
 
     ``samples_seen=0`` is the random initialisation, which reads no image: it is the same node for every source. None:
-    the recipe's epochs of the images that there are (see ``budget``).
+    the recipe's epochs of the images that there are (see ``budget``). ``rate``: what is known of this network's speed
+    (``training_rate``), for estimates.
     """
     if isinstance(subject, Backbone):
         return subject
@@ -407,7 +458,7 @@ def backbone(
         "permute_labels": permute_labels,
     }
     inputs: dict[str, Input] = {} if samples_seen == 0 else {"images": subject}
-    return Backbone(g.node(PRETRAIN, inputs=inputs, params=params))
+    return Backbone(g.node(replace(PRETRAIN, rate=rate or PRETRAIN.rate), inputs=inputs, params=params))
 
 
 def trained_to_plateau(
@@ -440,17 +491,19 @@ def trained_to_plateau(
     return Backbone(g.node(PLATEAU, inputs=inputs, params=params))
 
 
-def predict(g: Graph, network: Backbone, pack: Node, classes: ClassList, *, recipe: Part) -> Node:
-    """Predict a training copy's classes with a network's own head."""
-    params = {"class_ids": list(classes.ids), **{k: recipe.values[k] for k in ("dtype", "threads")}, "batch": 256}
+def predict(g: Graph, network: Backbone, pack: Node, classes: ClassList, *, recipe: Part | None = None) -> Node:
+    """Predict a training copy's classes with a network's own head, as its recipe says; float32 where it has none."""
+    numerics = {k: recipe.values[k] for k in ("dtype", "threads")} if recipe else {"dtype": "float32", "threads": 1}
+    params = {"class_ids": list(classes.ids), **numerics, "batch": 256}
     return g.node(PREDICT, inputs={"backbone": network, "images": pack}, params=params)
 
 
-def categorised(g: Graph, predictions: Node, categories: Categories, *, rule: Literal["mean", "top1"]) -> Node:
-    """Turn predictions with scores over a head's classes into answers in coarser categories.
+def categorised(g: Graph, predictions: Node, categories: Categories, *, rule: Rule) -> Node:
+    """Turn predictions with scores over a head's classes into answers in a test's categories.
 
     ``categories`` are pairs of (category id, positions in the head). ``mean``: the highest mean probability of a
-    category's members; ``top1``: the category of the top class, ``na`` where it has none.
+    category's members; ``top1``: the category of the top class, ``na`` where it has none; ``restricted``: the category
+    of the most probable member, whatever the head says of other classes.
     """
     listed = [[name, list(members)] for name, members in categories]
     return g.node(CATEGORISE, inputs={"predictions": predictions}, params={"categories": listed, "rule": rule})
@@ -463,7 +516,7 @@ def answered(
     *,
     scorer: Part,
     categories: Categories | None = None,
-    rule: Literal["mean", "top1"] = "top1",
+    rule: Rule = "top1",
     untrained: Node | None = None,
     has_floor: bool = True,
 ) -> Scores:

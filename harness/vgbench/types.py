@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 
 from vgbench import mixture
-from vgbench.errors import UsageError
+from vgbench.errors import NotObserved, UsageError
 
 Axis: TypeAlias = Literal["source", "train", "probe"]
 AXES: tuple[Axis, ...] = ("source", "train", "probe")
@@ -31,12 +31,16 @@ def sha256_hex(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ClassEntry:
-    """One class: a stable ``id`` (wnid, slug), the name for prompts, and what recipes may use besides."""
+    """One class: a stable ``id`` (wnid, slug), the name for prompts, and what recipes may use besides.
+
+    ``wnids``: the ImageNet classes that count as this one, where its id is none of theirs (ObjectNet).
+    """
 
     id: str
     name: str
     definition: str = ""
     synonyms: tuple[str, ...] = ()
+    wnids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +256,13 @@ class Images:
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """A trained (or untrained) network: ``weights.safetensors`` and ``meta.json``; scored by the same task graphs."""
+    """A trained (or untrained) network: ``weights.safetensors`` and ``meta.json``; scored by the same task graphs.
+
+    ``classes``: those that its head answers with, in the head's order, where somebody has said so.
+    """
 
     weights: Node
+    classes: ClassList | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +283,8 @@ class DataRequest:
     ``images_per_class`` None means all there are. ``references``: real images of the class list that a source may
     start from. ``pool`` (default: the references) is what ``original`` draws from. ``exclude``: nodes of images whose
     copies are left out when images are selected. ``partial``: a class without an image is a shortfall, no failure
-    (asked of a mixture's components).
+    (asked of a mixture's components). ``unobserved``: why there are no references though the task has some: nobody has
+    observed them here. Only a source that needs them raises it.
     """
 
     classes: ClassList
@@ -284,6 +293,7 @@ class DataRequest:
     pool: Images | None = None
     exclude: tuple[Node, ...] = ()
     partial: bool = False
+    unobserved: NotObserved | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,11 +301,14 @@ class Scores:
     """A task graph's result: the score node, and its controls by name.
 
     ``uses_real_labels``: something was chosen by real labels beside what the source was shown; columns say so.
+    ``n_classes``: how many classes answers are chosen among, where these are not those asked of a source: the C of a
+    chance level 1/C.
     """
 
     score: Node
     controls: Mapping[str, Node] = field(default_factory=dict)
     uses_real_labels: bool = False
+    n_classes: int | None = None
 
 
 class Graph(Protocol):

@@ -1,34 +1,18 @@
-"""What the real bias tasks share: positions of ImageNet's 1,000 classes, and what their graphs still lack.
+"""What the real bias tasks share: positions of ImageNet's 1,000 classes, and a floor of one's own.
 
 Positions are those of ILSVRC 2012's classes sorted by wnid, as the papers list them: "8,10-16".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NoReturn
+from collections.abc import Mapping
 
-from vgbench import CannotServe, Option
+from vgbench import Option
 
 N_CLASSES = 1000
 FLOOR = Option(
     "floor", "float", None, "accuracy of an untrained network: a row that is not above it gets no bias value", minimum=0
 )
-
-
-def refusing(task: str) -> Callable[..., NoReturn]:
-    """Return a task's ``request`` and ``graph`` for as long as nothing here trains on ImageNet's 1,000 classes.
-
-    The graph from a network's answers on is ``stages.answered``, which the task's Toybox twin uses too.
-    """
-
-    def refuse(*_: object) -> NoReturn:
-        raise CannotServe(
-            f"{task} reads a network trained on ImageNet's 1,000 classes; this version lacks their list and a recipe",
-            hint=f"score predictions made elsewhere: vgbench score {task} FILE",
-        )
-
-    return refuse
 
 
 def positions(text: str) -> tuple[int, ...]:

@@ -168,3 +168,12 @@ def loading_step(out: Path, arch: str, checkpoint: Path) -> Step:
         resident=lambda key, make: make(),
         load=lambda part: lambda: None,
     )
+
+
+def test_a_head_of_another_size_than_its_class_list_is_refused(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "my.pth", lambda s: s)
+    answer = digits(vgbench, f"test_resnet@{path},head=digits")
+    reason = answer.json["cells"][0]["reason"]
+    assert answer.code == 1 and "head has 5 classes, the class list that was named has 10" in reason
+    unknown = digits(vgbench, f"test_resnet@{path},head=digit")
+    assert unknown.code == 2 and "did you mean 'digits'?" in unknown.err

@@ -9,11 +9,17 @@ from vgbench.testing import Check, checks
 from vgbench.testing.forms import built_in, built_in_classes
 from vgbench_tasks.genbench.sets import GENBENCH
 from vgbench_tasks.genbench.twin import TOYBOX
+from vgbench_tasks.ood import SHIFTS
+from vgbench_tasks.transfer.sets import SETS
 
 BLOCKED = {
     **dict.fromkeys(
-        ("cue-conflict", "focus", "background-gap"),
-        "its protocol reads a network trained on ImageNet's 1,000 classes, which nothing here can train yet",
+        (
+            *("imagenet-val", "imagenet100-val", "cue-conflict", "focus", "background-gap"),
+            *(f"ood/{name}" for name in SHIFTS),
+            *(f"transfer8/{name}" for name in SETS),
+        ),
+        "its data set has to be fetched or got by hand; tests/tasks/test_pretraining_runs.py runs it on a miniature",
     ),
     "augment10": "ImageNet has to be fetched; its Toybox twin is made of the same graph",
     **dict.fromkeys(

@@ -62,7 +62,7 @@ def test_scores_of_a_head_become_categories(tmp_path: Path) -> None:
         (None, "mean", "no scores"),
         ([[0.5, 0.5], [0.1, 0.2, 0.7]], "mean", "of one length"),
         ([[0.5, 0.5], [0.5, 0.5]], "mean", r"outside 0\.\.1"),
-        ([[0.25] * 4] * 2, "max", "must be mean or top1"),
+        ([[0.25] * 4] * 2, "max", "must be mean, top1 or restricted"),
     ],
 )
 def test_predictions_without_usable_scores_are_refused(tmp_path: Path, scores: Any, rule: str, what: str) -> None:

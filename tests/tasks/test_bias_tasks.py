@@ -1,4 +1,4 @@
-"""Cue conflict, FOCUS, background gap: their maps, published figures, what `score` reads, why `run` is blocked."""
+"""Cue conflict, FOCUS, background gap: their maps, published figures, what `score` reads, what `run` waits for."""
 
 from __future__ import annotations
 
@@ -247,17 +247,17 @@ def test_truncated_gzip_is_refused(score: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["cue-conflict", "focus", "background-gap"])
-def test_run_is_blocked_and_says_what_it_lacks(
+def test_run_is_blocked_until_the_images_are_here(
     task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     home = ["--home", str(tmp_path / "home")]
-    assert main([*home, "plan", "--source", "toybox", "--tasks", task, "--json"]) in (0, 3)
-    (cell,) = json.loads(capsys.readouterr().out)["cells"]
-    assert cell["state"] == "blocked" and "trained on ImageNet's 1,000 classes" in cell["reason"]
-    assert f"vgbench score {task} FILE" in cell["reason"]
+    assert main([*home, "plan", "--source", "sd", "--tasks", task, "--images-per-class", "1", "--json"]) == 3
+    answer = json.loads(capsys.readouterr().out)
+    (cell,) = answer["cells"]
+    assert cell["state"] == "blocked" and answer["if_unblocked"]["make"] > 1000
     assert main([*home, "data", "doctor", "--tasks", task]) == 3
-    assert "got by hand" in capsys.readouterr().out
+    assert f"vgbench data add {task} PATH" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

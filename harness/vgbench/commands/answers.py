@@ -87,6 +87,16 @@ class PlanTotals(PlanCost):
     cells_blocked: int
 
 
+class PlanShared(Record):
+    """A step whose nodes serve several cells: what they cost once, and would cost if every cell made its own."""
+
+    step: str
+    nodes: int
+    cells: int
+    seconds: Finite
+    seconds_unshared: Finite
+
+
 class PlanAnswer(Record):
     """What ``plan --json`` prints, and a run's ``plan.json``."""
 
@@ -98,6 +108,7 @@ class PlanAnswer(Record):
     totals: PlanTotals
     if_unblocked: PlanCost
     rates: dict[str, str]
+    shared: list[PlanShared]
 
 
 class RunCell(Record):

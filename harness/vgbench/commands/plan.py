@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from vgbench.commands import Context
     from vgbench.planned import Plan, PlannedCell
 
+WORTH_SAYING_SECONDS = 3600  # ours: what sharing spares is told from an hour on
+
 
 def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser = commands.add_parser("plan", help="what a run would make, and what it would cost")
@@ -60,6 +62,12 @@ def _write(plan: Plan, usd_per_hour: float | None) -> None:
     write()
     for rate, source in plan.rates.items():
         write(f"rate of {rate}: {source}")
+    for row in plan.shared:
+        if row["seconds_unshared"] - row["seconds"] >= WORTH_SAYING_SECONDS:
+            once, apart = _time(row["seconds"]), _time(row["seconds_unshared"])
+            write(
+                f"shared: {row['step']}, {row['nodes']:,} nodes for {row['cells']:,} cells: {once} in place of {apart}"
+            )
     if plan.supposed:
         cost = _cost(plan.if_unblocked(usd_per_hour=usd_per_hour))
         write(f"if what is missing were here, blocked cells would take {cost}")

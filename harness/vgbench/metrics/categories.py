@@ -1,4 +1,4 @@
-"""From the classes of a network's head to coarser categories: the mean of their probabilities, or the top class's own.
+"""From the classes of a network's head to a test's categories: by mean probability, by top class, or by restriction.
 
 Categories are pairs of (category id, positions of the head's classes that count as it), in the order in which equal
 means are decided.
@@ -40,6 +40,18 @@ def by_top1(top1: NDArray[np.integer], categories: Categories, n_classes: int) -
                 raise ValueError(f"class {member} counts as {names[member]!r} and as {category!r}")
             names[member] = category
     return np.asarray(np.asarray(names)[top1])
+
+
+def by_restricted(probabilities: NDArray[np.floating], categories: Categories) -> NDArray[np.str_]:
+    """Return the category of the most probable member, other classes of the head left out: (N, C) → (N,) ids.
+
+    ImageNet-A and -R restrict a head of 1,000 classes to their own 200; where a category has several members
+    (ObjectNet) its most probable one counts, as in wise-ft. Of equal ones the first category. Raises ``ValueError`` for
+    a class that is not there.
+    """
+    _refuse_strangers(categories, probabilities.shape[1])
+    best = np.stack([probabilities[:, list(members)].max(axis=1) for _, members in categories], 1)
+    return np.asarray(np.asarray([category for category, _ in categories])[best.argmax(axis=1)])
 
 
 def _refuse_strangers(categories: Categories, n_classes: int) -> None:

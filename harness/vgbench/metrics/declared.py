@@ -6,6 +6,7 @@ are others, None where it is not simple (the top class of 1,000, mapped to ten).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
@@ -38,16 +39,17 @@ def texture_metrics(n_classes: int, *, gap: bool = False) -> tuple[Metric, ...]:
     return (*found, Metric("texture_gap", bounds=(-1.0, 1.0), higher_is_better=False)) if gap else found
 
 
-def context_metrics(n_classes: int, *, chance: Chance) -> tuple[Metric, ...]:
-    """Return what ``context_bias`` reports for at most K categories.
+def context_metrics(n_classes: int, *, chance: Chance | Sequence[Chance]) -> tuple[Metric, ...]:
+    """Return what ``context_bias`` reports for at most K categories; ``chance``: of all partitions, or of each of four.
 
     A ratio is at most K/3, since P_0's accuracy is at least 3/K.
     """
     ratios = ("avg", "12", "12_reweighted", "1", "2", "3")
     highest = max(1.0, n_classes / CHANCES)
+    chances = [chance] * 4 if chance is None or isinstance(chance, (float, str)) else chance
     return (
         *(Metric(f"context_bias_{name}", bounds=(0.0, highest)) for name in ratios),
-        *(Metric(f"accuracy_p{k}", chance=chance) for k in range(4)),
+        *(Metric(f"accuracy_p{k}", chance=given) for k, given in enumerate(chances)),
     )
 
 

@@ -41,6 +41,8 @@ def original(g: Graph, request: DataRequest, options: Mapping[str, Any]) -> Imag
     """Return the request's pool, or its references, as they are: nothing is copied."""
     found = request.pool or request.references
     if found is None:
+        if request.unobserved:
+            raise request.unobserved
         raise CannotServe("the task names no real training images of its classes")
     return found
 

@@ -14,11 +14,18 @@ INITIALISE = StepRef(
 
 
 def weights(g: Graph, options: Mapping[str, Any]) -> Backbone:
-    """Return the checkpoint ``ARCH@FILE``; its bytes are in the key, its path is not."""
+    """Return the checkpoint ``ARCH@FILE``; its bytes are in the key, its path is not.
+
+    Where ``head`` names the class list that its head was trained on, tasks on these classes let the head answer.
+    """
     arch, at, path = str(options["checkpoint"]).partition("@")
     if not (arch and at and path):
         raise UsageError(f"weights: {options['checkpoint']!r} is not ARCH@FILE", hint="for example: resnet50@my.pth")
-    return Backbone(g.node(LOAD, params={"arch": arch, "checkpoint": g.path(path)}))
+    params: dict[str, Any] = {"arch": arch, "checkpoint": g.path(path)}
+    if not options["head"]:
+        return Backbone(g.node(LOAD, params=params))
+    classes = g.class_list(options["head"])
+    return Backbone(g.node(LOAD, params={**params, "n_classes": len(classes)}), classes)
 
 
 def random_init(g: Graph, options: Mapping[str, Any]) -> Backbone:
@@ -35,7 +42,10 @@ def vgbench_offer_sources() -> Iterable[SourceSpec]:
         sees=Sees("full labelled set"),  # nobody can say what a checkpoint has seen, so the most is assumed
         backbone_graph=weights,
         primary="checkpoint",
-        options=(Option("checkpoint", "str", "", "ARCH@FILE, a timm architecture and a .pth or .safetensors file"),),
+        options=(
+            Option("checkpoint", "str", "", "ARCH@FILE, a timm architecture and a .pth or .safetensors file"),
+            Option("head", "str", "", "class list of its head, in the head's order: tasks on these let it answer"),
+        ),
         extra="torch",
     )
     yield SourceSpec(

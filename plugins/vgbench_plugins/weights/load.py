@@ -28,7 +28,8 @@ def load(step: Step) -> Made:
     """Write ``weights.safetensors`` and ``meta.json`` of ``arch`` from the file ``checkpoint``.
 
     Prefixes that training scripts add are stripped; the head's size is read from the file. Raises ``ValueError`` for
-    an architecture timm does not have, and for a mismatch: the keys that are missing, unknown or of another shape.
+    an architecture timm does not have, for a mismatch (the keys that are missing, unknown or of another shape), and for
+    a head of another size than ``n_classes``, where that was said.
     """
     arch: str = step.params["arch"]
     if not timm.is_model(arch):
@@ -36,6 +37,9 @@ def load(step: Step) -> Made:
         raise ValueError(f"timm has no architecture {arch!r}" + (f"; did you mean {close!r}?" if close else ""))
     state = timms_names(state_dict(Path(step.params["checkpoint"].path)))
     n_classes = next((state[name].shape[0] for name in HEADS if name in state), 0)
+    told = step.params.get("n_classes", n_classes)
+    if told != n_classes:
+        raise ValueError(f"the checkpoint's head has {n_classes} classes, the class list that was named has {told}")
     model: nn.Module = timm.create_model(arch, pretrained=False, num_classes=n_classes)
     wrong = mismatches(model.state_dict(), state)
     if wrong:

@@ -10,7 +10,7 @@ from vgbench import Backbone, Graph, Images, Option, Part, Scores, TaskSpec, sta
 from vgbench.metrics.declared import texture_metrics
 from vgbench.toybox import kinds
 from vgbench_tasks.datasets.toybox import classes_of
-from vgbench_tasks.pretrained.learner import CITATION, OPTIONS, answer, request
+from vgbench_tasks.pretrained.toybox import CITATION, OPTIONS, answer, request
 
 ENTRY = "vgbench.metrics.bias:cue_conflict"
 SCORER = Part("scorer", "cue-conflict", "2", ENTRY, {"n_classes": kinds.N_COARSE})

@@ -25,8 +25,12 @@ SHOWN = 5
 
 def images(step: Step) -> Made:
     """Index a split's images where they lie, without their labels. ``ValueError`` if one does not decode."""
-    listing = _listing(step)
-    samples = _split(step, listing)
+    listing = listing_of(step)
+    return indexed(step, listing, _split(step, listing))
+
+
+def indexed(step: Step, listing: Listing, samples: Sequence[Sample]) -> Made:
+    """Write the index of samples' images, without their labels. ``ValueError`` if one does not decode."""
     judged = judge_all(step, [sample.location for sample in samples])
     refuse_changes(step, listing, {s.location: j.sha256 for s, j in zip(samples, judged, strict=True)})
     broken = [f"{s.sample_id}: {j.reason}" for s, j in zip(samples, judged, strict=True) if j.reason is not None]
@@ -42,7 +46,7 @@ def images(step: Step) -> Made:
 
 def labels(step: Step) -> Made:
     """Write a split's labels; of a multi-label set all class ids of each image."""
-    samples = _split(step, _listing(step))
+    samples = _split(step, listing_of(step))
     rows = [(sample.sample_id, sample.class_ids[0] if sample.class_ids else None) for sample in samples]
     lists = [sample.class_ids for sample in samples] if step.params["reading"].get("multi_label") else None
     write_labels(step.out, rows, class_lists=lists)
@@ -74,25 +78,33 @@ def open_copy(listing: Listing, params: Mapping[str, Any]) -> Copy:
     )
 
 
-def _listing(step: Step) -> Listing:
+def listing_of(step: Step) -> Listing:
+    """Return the files of the copy that a reading step is given."""
     return scan(local(step.params["place"].path))
 
 
 def _split(step: Step, listing: Listing) -> list[Sample]:
-    """Return a split's samples in the order of their ids.
-
-    Raises ``ValueError`` when their number is not the declared one, an id stands twice, a class has no sample, or the
-    ids are not those that the key names (none, while they are being observed); ``NoSuchSplit`` if the copy lacks it.
-    """
+    """Return a split's samples in the order of their ids; ``NoSuchSplit`` if the copy lacks it."""
     params = step.params
     split, reading = params["split"], params["reading"]
     copy = open_copy(listing, params)
     by_stem = reading.get("ids") == "stem" and not copy.is_protocol
     found = samples_of(_by_stem(copy) if by_stem else copy, split, reading["splits"], n=params["n"])
-    what = f"{params['dataset']}, split {split!r} of {params['place'].path}"
+    return checked(
+        step, found, lambda: ", ".join(f"{name} {len(read()):,}" for name, read in sorted(copy.splits.items()))
+    )
+
+
+def checked(step: Step, samples: Sequence[Sample], there: Callable[[], str]) -> list[Sample]:
+    """Return a split's samples in the order of their ids; ``there`` says how many of what lie in the copy.
+
+    Raises ``ValueError`` when their number is not the declared one, an id stands twice, a class has no sample, or the
+    ids are not those that the key names (none, while they are being observed).
+    """
+    params, found = step.params, list(samples)
+    what = f"{params['dataset']}, split {params['split']!r} of {params['place'].path}"
     if params["n"] is not None and len(found) != params["n"]:
-        sizes = ", ".join(f"{name} {len(read()):,}" for name, read in sorted(copy.splits.items()))
-        raise ValueError(f"{what}: {len(found):,} samples, {params['n']:,} expected; what lies there: {sizes}")
+        raise ValueError(f"{what}: {len(found):,} samples, {params['n']:,} expected; what lies there: {there()}")
     ids = [sample.sample_id for sample in found]
     if len(set(ids)) != len(ids):
         double = next(sample_id for sample_id, n in Counter(ids).items() if n > 1)

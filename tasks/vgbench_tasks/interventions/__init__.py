@@ -8,7 +8,7 @@ from typing import Any
 
 from vgbench import Backbone, Graph, Images, Option, Part, Scores, TaskSpec, hookimpl, stages
 from vgbench.metrics.declared import flip_metrics
-from vgbench_tasks.pretrained.learner import CITATION, OPTIONS, answer, request
+from vgbench_tasks.pretrained.toybox import CITATION, OPTIONS, answer, request
 
 SCORER = Part("scorer", "flips", "1", "vgbench.metrics.bias:flips")
 

@@ -1,4 +1,4 @@
-"""What the tasks on a pre-trained network share: what is asked of a source, and a network that answers for a test."""
+"""A network that a source has taught, and what it says to a test: what Toybox's and ImageNet's tasks share."""
 
 from __future__ import annotations
 
@@ -6,93 +6,104 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vgbench import Backbone, DataRequest, Dataset, Graph, Images, Node, Option, Part, Scores, stages
-from vgbench_tasks.datasets.toybox import SIZE_PX, WORLD, classes_of, drawn
-
-CITATION = "vgbench's Toybox (docs/toybox.md)"
-REAL_PER_CLASS = 250  # images of each kind in the world's own training set, what `original` draws from (ours)
-OPTIONS = (
-    WORLD,
-    SIZE_PX,
-    Option("recipe", "str", "toybox", "training recipe of the network"),
-    Option("samples_seen", "int", None, "training samples (default: the recipe's)", minimum=1),
-    Option("probe", "str", "logreg", "probe on the features of a backbone trained elsewhere"),
-    Option("backbone", "str", "toybox-resnet", "a declared backbone, or a timm architecture", axis="row"),
-    Option("images_per_class", "count", 250, "images asked of the source for each kind", axis="row"),
-)
+from vgbench import Backbone, ClassList, Graph, Images, Node, Option, Part, UsageError, stages
 
 
-def request(g: Graph, options: Mapping[str, Any]) -> DataRequest:
-    """Ask for the world's kinds. The references are unbiased images of a split that no test uses."""
-    classes = classes_of(g, options)
-    real = stages.labelled(g, _real(g, options), classes)
-    return DataRequest(classes, options["images_per_class"], references=real)
+@dataclass(frozen=True, slots=True)
+class Curriculum:
+    """What a network is taught, and how test images travel.
+
+    classes   what its head answers with; a backbone brings classes of its own where its head's are known
+    real      labelled real images of the classes, on which a backbone without a known head is probed
+    fits      whether a backbone's head that knows these classes can answer in place of one taught here
+    store_px  side of the training copies
+    test      packs a test's images
+    """
+
+    classes: ClassList
+    real: Callable[[], Images]
+    fits: Callable[[ClassList], bool]
+    store_px: int
+    test: Callable[[Node], Node]
+
+
+def options(*, recipe: str, backbone: str, probe: str, images_per_class: int) -> tuple[Option, ...]:
+    """Return the options that every task on a pre-trained network has, with one world's defaults."""
+    return (
+        Option("recipe", "str", recipe, "training recipe of the network"),
+        Option("samples_seen", "int", None, "training samples (default: the recipe's)", minimum=1),
+        Option("probe", "str", probe, "probe on the features of a backbone trained elsewhere"),
+        Option("backbone", "str", backbone, "a declared backbone, or a timm architecture", axis="row"),
+        Option("images_per_class", "count", images_per_class, "images asked of the source for each kind", axis="row"),
+    )
 
 
 def backbone(
-    g: Graph, subject: Images, options: Mapping[str, Any], *, is_trained: bool = True, permuted: bool = False
+    g: Graph,
+    subject: Images,
+    options: Mapping[str, Any],
+    *,
+    store_px: int,
+    is_trained: bool = True,
+    permuted: bool = False,
 ) -> Backbone:
     """Pre-train the options' network on the subject's images, or take its initialisation."""
     recipe = g.part("recipe", options["recipe"])
     arch, arch_args = stages.architecture(g, options["backbone"])
     return stages.backbone(
         g,
-        stages.pack(g, subject, store_px=options["size_px"]),
+        stages.pack(g, subject, store_px=store_px),
         arch=arch,
         arch_args=arch_args,
         n_classes=len(subject.classes),
         recipe=recipe,
         samples_seen=(options["samples_seen"] or stages.budget(recipe)) if is_trained else 0,
         permute_labels=permuted,
+        rate=stages.training_rate(g, options["backbone"], input_px=recipe.values["input_px"]),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Learner:
-    """Answers for a test's images: of what was taught, and of its initialisation (None: it is not known)."""
+    """Answers for a test's images: of what was taught, of its initialisation, of a training on permuted labels.
 
+    ``classes``: what answers are chosen among, in the order of their scores. Of a given backbone neither its
+    initialisation is known, nor what permuted labels would have taught it.
+    """
+
+    classes: ClassList
     answers: Callable[[Node], Node]
-    untrained: Callable[[Node], Node] | None
+    untrained: Callable[[Node], Node] | None = None
+    permuted: Callable[[Node], Node] | None = None
 
 
-def learner(g: Graph, subject: Images | Backbone, options: Mapping[str, Any]) -> Learner:
-    """Train a network on a source's images and let its head answer; probe a given backbone on real images."""
-    classes = classes_of(g, options)
+def learner(g: Graph, subject: Images | Backbone, of: Curriculum, options: Mapping[str, Any]) -> Learner:
+    """Train a network on a source's images and let its head answer.
+
+    Of a given backbone its own head answers where its classes are known and fit, else a probe that is fitted on the
+    curriculum's real images. ``UsageError`` where there is neither.
+    """
     if isinstance(subject, Images):
         recipe = g.part("recipe", options["recipe"])
 
-        def by_head(network: Backbone) -> Callable[[Node], Node]:
-            return lambda test: stages.predict(g, network, _pack(g, test, options), classes, recipe=recipe)
+        def by_head(**how: bool) -> Callable[[Node], Node]:
+            network = backbone(g, subject, options, store_px=of.store_px, **how)
+            return lambda test: stages.predict(g, network, of.test(test), of.classes, recipe=recipe)
 
-        return Learner(by_head(backbone(g, subject, options)), by_head(backbone(g, subject, options, is_trained=False)))
-
-    real = stages.labelled(g, _real(g, options), classes)
-    probe: Part = g.part("probe", options["probe"])
-
-    def by_probe(test: Node) -> Node:
-        train = stages.features(g, stages.pack(g, real, store_px=options["size_px"]), subject)
-        found = stages.features(g, _pack(g, test, options), subject)
-        return stages.fit_probe(g, train, found, classes, probe=probe)
-
-    return Learner(by_probe, None)
-
-
-def answer(
-    g: Graph, subject: Images | Backbone, options: Mapping[str, Any], test: str, scores: Callable[..., Scores]
-) -> Scores:
-    """Let what the subject taught answer ``n_test`` cases of a test set.
-
-    ``scores(g, answers, labels, untrained=)`` is the protocol's graph from a network's answers on.
-    """
-    given = drawn(g, test, options, n=options["n_test"])
-    taught = learner(g, subject, options)
-    untrained = taught.untrained(given.images) if taught.untrained else None
-    return scores(g, taught.answers(given.images), given.labels, untrained=untrained)
+        return Learner(of.classes, by_head(), by_head(is_trained=False), by_head(permuted=True))
+    if subject.classes is not None and of.fits(subject.classes):
+        classes = subject.classes
+        return Learner(classes, lambda test: stages.predict(g, subject, of.test(test), classes))
+    if not options["probe"]:
+        named = subject.classes.name if subject.classes else "classes that nobody named"
+        raise UsageError(
+            f"the backbone's head answers with {named}",
+            hint="weights:ARCH@FILE,head=imagenet-1k; or fit a probe on real images: --probe logreg",
+        )
+    return Learner(of.classes, lambda test: probed(g, subject, of, test, g.part("probe", options["probe"])))
 
 
-def _real(g: Graph, options: Mapping[str, Any]) -> Dataset:
-    return drawn(g, "train", options, n=REAL_PER_CLASS * len(classes_of(g, options)))
-
-
-def _pack(g: Graph, test: Node, options: Mapping[str, Any]) -> Node:
-    return stages.pack(g, test, store_px=options["size_px"], labelled=False)
+def probed(g: Graph, network: Backbone, of: Curriculum, test: Node, probe: Part) -> Node:
+    """Fit a probe on a frozen network's features of the curriculum's real images; predict a test's."""
+    train = stages.features(g, stages.pack(g, of.real(), store_px=of.store_px), network)
+    return stages.fit_probe(g, train, stages.features(g, of.test(test), network), of.classes, probe=probe)
