@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from tests.conftest import Answer
+from tests.conftest import ROOT, Answer
 
 ASKED = ("--source", "sd:model=sd-1.5", "--tasks", "genbench/imagenet-1k", "--images-per-class", "1300")
 
@@ -50,3 +50,17 @@ def test_what_is_wrong_besides_is_not_estimated(vgbench: Callable[..., Answer]) 
     answer = vgbench("plan", "--source", "toybox", *ASKED[2:], "--json")
     assert answer.code == 3
     assert answer.json["if_unblocked"]["nodes"] == 0
+
+
+def test_lbgens_experiment_is_planned_without_any_of_its_data(vgbench: Callable[..., Answer]) -> None:
+    """Two sources × two backbones × (4 tasks + 8 transfer sets × 5 draws); 1.3 million images, drawn once for all."""
+    path = str(ROOT / "docs" / "experiments" / "lbgen.toml")
+    answer = vgbench("plan", path, "--usd-per-hour", "2", "--json")
+    assert answer.code == 3, answer.err
+    assert answer.json["totals"]["cells_blocked"] == 2 * 2 * (4 + 8 * 5) == len(answer.json["cells"])
+    supposed = answer.json["if_unblocked"]
+    assert supposed["images_to_make"] == 1000 * 41 * 32 and supposed["gpu_seconds"] > 500 * 3600
+    assert supposed["bytes"] > 1e11 and supposed["usd"] > 1000
+    shared = {row["step"]: (row["nodes"], row["cells"]) for row in answer.json["shared"]}
+    assert shared["vgbench.diffuse"] == (1000, 88) and shared["vgbench.pretrain"] == (6, 176)
+    assert any(rate.startswith("computed, not measured: resnet50") for rate in answer.json["rates"].values())
