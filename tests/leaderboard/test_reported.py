@@ -39,8 +39,8 @@ def one(source: str | None, backbone: str, task: str, **options: object) -> floa
 def test_entries_are_the_papers_cells() -> None:
     """A few of each table, typed once more from protocols.md §2.2 and §3.5."""
     assert one("original", "ResNet-50", "imagenet-val") == 0.762
-    assert one("lbgen", "ResNet-50", "transfer8/sun") == 0.643
-    assert one("genrobust", "ViT-S", "transfer8/food") == 0.547
+    assert one("lbgen", "ResNet-50", "transfer8/sun397") == 0.643
+    assert one("genrobust", "ViT-S", "transfer8/food101") == 0.547
     assert one("realfake", "ViT-S", "imagenet-val") == 0.723
     assert one("lbgen", "ResNet-50", "detection", downstream_fraction=0.2) == 0.3068
     assert one("sd", "ResNet-50", "segmentation", downstream_fraction=0.1) == 0.2632
@@ -64,7 +64,7 @@ def test_averages_are_recomputed_from_the_rows() -> None:
 
 
 def test_mean_needs_every_figure_of_the_suite() -> None:
-    assert published().of(["transfer8/dtd", "transfer8/sun"]).means() == []
+    assert published().of(["transfer8/dtd", "transfer8/sun397"]).means() == []
     assert len(published().of([TRANSFER]).means()) == 10
     short = raw("lbgen")
     del short["tables"][0]["columns"][-1]  # the ViT-S table still has SUN: ResNet-50 lacks one
