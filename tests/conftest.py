@@ -42,7 +42,7 @@ def vgbench(home: Path, tmp_path: Path) -> Callable[..., Answer]:
     def run(*args: str, cwd: Path = tmp_path, env: dict[str, str] | None = None) -> Answer:
         environment = {**os.environ, "VGBENCH_HOME": str(home), "OMP_NUM_THREADS": "1", **(env or {})}
         command = [sys.executable, "-m", "vgbench.cli", *args]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=280)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=560)
         return Answer(done.returncode, done.stdout, done.stderr)
 
     return run

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -204,9 +204,10 @@ def test_plan_of_200_000_files_is_quick_and_small(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PEAK, "plan", "--source", f"folder:{tmp_path}/many", "--tasks", "digits"]
     seconds, megabytes = [], []
     for _ in range(4):
-        start = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
-        seconds.append(time.monotonic() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         megabytes.append(int(done.stdout.split()[-1]) / 1024)
-    assert min(seconds[1:]) < 5, seconds  # the best of three: other tests may run beside this one
+    assert min(seconds[1:]) < 5, seconds  # of the processor: other tests run beside this one
     assert max(megabytes) < 500
