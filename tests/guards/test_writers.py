@@ -24,6 +24,7 @@ MODULES = {
     "vgbench/toybox/train/tokenizer.py": "the tokenizer of a foundation model, likewise",
     "vgbench/toybox/train/running.py": "the state of a training that can be stopped, likewise",
     "vgbench/bench/generate.py": "a pipeline and a shard in a temporary folder, which only a benchmark reads",
+    "vgbench/bench/pretrain.py": "a training copy in a temporary folder, which only a benchmark reads",
     "vgbench/bench/knn.py": "an index in a temporary folder, which only a benchmark reads",
     "vgbench/neighbours.py": "an index in the folder that a step's body or a benchmark gives",
     "vgbench_plugins/retrieval/corpus.py": "a corpus's table, for step bodies",

@@ -76,9 +76,10 @@ def test_plan_counts_epochs_of_the_images_there_are(vgbench: Callable[..., Answe
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # two runs, each of which has the fixture's own limit
 def test_smoke_beats_the_untouched_initialisation(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
-    task = "toybox/transfer/tools:world=coarse,size_px=32,recipe=smoke"
-    few = ("--images-per-class", "100", "--json")
+    task = "toybox/transfer/tools:world=coarse,size_px=32,recipe=smoke,shots=25,n_test=25"
+    few = ("--images-per-class", "50", "--json")
     taught = vgbench(
         "run", "--source", "toybox:size_px=32,world=coarse", "--tasks", f"{task},backbone=test_resnet", *few, "-o", "a"
     )
@@ -88,4 +89,4 @@ def test_smoke_beats_the_untouched_initialisation(vgbench: Callable[..., Answer]
     items = [results.read_items(next((tmp_path / run / "cells").iterdir())) for run in "ab"]
     assert items[0] is not None and items[1] is not None and items[0].sample_ids == items[1].sample_ids
     found = stats.difference(items[0].values[None], items[1].values[None])
-    assert found.n == 500 and found.ci.lo > 0.1 and found.p < 0.001
+    assert found.n == 250 and found.ci.lo > 0 and found.p < 0.01
