@@ -48,7 +48,7 @@ def context_metrics(n_classes: int, *, chance: Chance = None, chances: Sequence[
     highest = max(1.0, n_classes / CHANCES)
     return (
         *(Metric(f"context_bias_{name}", bounds=(0.0, highest)) for name in ratios),
-        *(Metric(f"accuracy_p{k}", chance=given) for k, given in enumerate(chances or [chance] * 4)),
+        *(Metric(f"accuracy_p{k}", chance=given) for k, given in enumerate(chances or (chance,) * 4)),
     )
 
 
