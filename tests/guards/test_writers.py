@@ -28,6 +28,7 @@ MODULES = {
     "vgbench/bench/knn.py": "an index in a temporary folder, which only a benchmark reads",
     "vgbench/neighbours.py": "an index in the folder that a step's body or a benchmark gives",
     "vgbench_plugins/retrieval/corpus.py": "a corpus's table, for step bodies",
+    "vgbench_tasks/datasets/factors.py": "the labels of a test set with factors, for step bodies",
     "vgbench_plugins/retrieval/command.py": "an index, below a staging folder of store.whole_folder",
     "vgbench/judging.py": "checkpoints of a step's body, in its scratch folder",
     "vgbench/conformance/bench.py": "the throw-away home in which a plugin is tried, removed with its bench",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +71,7 @@ def test_backgrounds_pair_by_foreground_if_files_say_it(tmp_path: Path) -> None:
     assert all("foreground" not in row for row in read("background-gap", root, tmp_path / "again"))
 
 
-def table(rows: list[Mapping[str, Any]], root: Path) -> Path:
+def table(rows: Sequence[Mapping[str, Any]], root: Path) -> Path:
     root.mkdir()
     pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), root / "copy.parquet")
     return root

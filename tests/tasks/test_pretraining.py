@@ -32,7 +32,7 @@ from vgbench_tasks.transfer.known import BY_HAND, KNOWN
 from vgbench_tasks.transfer.sets import SETS
 
 TASKS = ["imagenet-val", "transfer8", "ood", "cue-conflict", "focus", "background-gap"]
-SUPPOSED = {"recipe": ["toybox"], "images_per_class": [2], "probe": ["logreg"]}
+SUPPOSED: dict[str, list[object]] = {"recipe": ["toybox"], "images_per_class": [2], "probe": ["logreg"]}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,8 @@ def g(registry: Registry) -> Builder:
 
 
 def planned(home: Path, sources: Sequence[str], tasks: Sequence[str], *, probe_seeds: int = 1, **options: Any) -> Plan:
-    listed = {**SUPPOSED, **{name: value if isinstance(value, list) else [value] for name, value in options.items()}}
+    given = {name: value if isinstance(value, list) else [value] for name, value in options.items()}
+    listed: dict[str, Sequence[object]] = {**SUPPOSED, **given}
     return make_plan(Asked(sources, tasks, listed, {"probe": probe_seeds}), Registry(), Store(home), Locator())
 
 

@@ -39,17 +39,16 @@ def texture_metrics(n_classes: int, *, gap: bool = False) -> tuple[Metric, ...]:
     return (*found, Metric("texture_gap", bounds=(-1.0, 1.0), higher_is_better=False)) if gap else found
 
 
-def context_metrics(n_classes: int, *, chance: Chance | Sequence[Chance]) -> tuple[Metric, ...]:
-    """Return what ``context_bias`` reports for at most K categories; ``chance``: of all partitions, or of each of four.
+def context_metrics(n_classes: int, *, chance: Chance = None, chances: Sequence[Chance] = ()) -> tuple[Metric, ...]:
+    """Return what ``context_bias`` reports for at most K categories; ``chance`` of all partitions, or four ``chances``.
 
     A ratio is at most K/3, since P_0's accuracy is at least 3/K.
     """
     ratios = ("avg", "12", "12_reweighted", "1", "2", "3")
     highest = max(1.0, n_classes / CHANCES)
-    chances = [chance] * 4 if chance is None or isinstance(chance, (float, str)) else chance
     return (
         *(Metric(f"context_bias_{name}", bounds=(0.0, highest)) for name in ratios),
-        *(Metric(f"accuracy_p{k}", chance=given) for k, given in enumerate(chances)),
+        *(Metric(f"accuracy_p{k}", chance=given) for k, given in enumerate(chances or (chance,) * 4)),
     )
 
 

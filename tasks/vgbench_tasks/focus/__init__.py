@@ -60,7 +60,7 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
         summary="how much accuracy is left in uncommon contexts (FOCUS)?",
         request=imagenet.request,
         graph=graph,
-        metrics=context_metrics(N_CLASSES, chance=CHANCES),
+        metrics=context_metrics(N_CLASSES, chances=CHANCES),
         scorer=SCORER.entry,
         labels=(NAME, "test"),
         options=(*imagenet.options(), FLOOR),
