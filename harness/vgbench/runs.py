@@ -94,12 +94,14 @@ class Planned:
     registry: Registry
     store: Store
 
-    def run(self, output: str | Path | None = None, *, workers: int | None = None, device: str = "auto") -> FinishedRun:
+    def run(
+        self, output: str | Path | None = None, *, workers: int | None = None, device: str = "auto", devices: int = 1
+    ) -> FinishedRun:
         """Make what is missing and return the finished run; see ``vgbench run`` for its folder."""
         run_dir = Path(output) if output is not None else default_folder(self.plan)
-        kind, devices = machine(device)
         environment = {"PYTHONPATH": ":".join(p for p in sys.path if p), "OMP_NUM_THREADS": "1"}
-        executor = LocalExecutor(workers or devices, environment, run_dir / "logs", kind)
+        here = machine(device, environment, devices=devices)
+        executor = LocalExecutor(workers or here.workers, environment, run_dir / "logs", here)
         carry_out(self.plan, self.registry, store=self.store, executor=executor, run_dir=run_dir)
         return load_run(run_dir)
 

@@ -35,11 +35,11 @@ def make(
     from vgbench.execute import Run
     from vgbench.executors.local import LocalExecutor, machine
 
-    kind, devices = machine(device)
     environment = {**context.environment, **({"HF_HUB_OFFLINE": "1"} if offline else {})}
+    here = machine(device, environment)
     logs = Store(context.home).staging("logs")  # of another store object: they outlive an interrupt
     display = Display(plan, quiet=quiet)
-    executor = LocalExecutor(workers or devices, environment, logs, kind)
+    executor = LocalExecutor(workers or here.workers, environment, logs, here)
     run = Run(plan, store, executor, on_event=display.event, claims=FileClaims(store.home / "claims"))
     with display:
         run.finish()

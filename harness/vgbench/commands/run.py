@@ -24,6 +24,13 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     parser.add_argument("--workers", type=int, metavar="N", help="worker processes at a time (default: cores, or GPUs)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where networks run")
     parser.add_argument(
+        "--devices",
+        type=int,
+        default=1,
+        metavar="N",
+        help="devices of each worker, which share a pre-training",
+    )
+    parser.add_argument(
         "--remake", nargs="+", metavar="STEP", help="make again what these steps made, and what rests on it"
     )
     parser.add_argument("--strict", action="store_true", help="stop when a cell is blocked")
@@ -53,9 +60,9 @@ def call(args: argparse.Namespace, context: Context) -> int:
     from vgbench.store import Store
 
     run_dir = Path(args.output) if args.output else default_folder(plan)
-    device, devices = machine(args.device)
     environment = {**context.environment, **({"HF_HUB_OFFLINE": "1"} if args.offline else {})}
-    executor = LocalExecutor(args.workers or devices, environment, run_dir / "logs", device)
+    here = machine(args.device, environment, devices=args.devices)
+    executor = LocalExecutor(args.workers or here.workers, environment, run_dir / "logs", here)
     with Display(plan, quiet=args.json) as display:
         outcome = carry_out(
             plan,

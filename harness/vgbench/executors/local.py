@@ -18,19 +18,52 @@ from vgbench.errors import UsageError, VgbenchError
 from vgbench.executors import Event, Job
 
 TAIL_LINES = 15
+GPUS = "CUDA_VISIBLE_DEVICES"
 
 
-def machine(device: str) -> tuple[str, int]:
-    """Return the device kind for ``auto``, ``cpu`` or ``cuda``, and how many workers this machine feeds by default.
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What networks run on here: ``kind`` cpu or cuda, and the GPUs by the names that CUDA gives them.
 
-    GPUs are counted by their device files, since the parent process never imports torch.
+    ``each``: how many devices a worker has.
     """
-    gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+
+    kind: str
+    gpus: tuple[str, ...] = ()
+    each: int = 1
+
+    @property
+    def workers(self) -> int:
+        """How many workers this machine feeds by default."""
+        return max(1, (len(self.gpus) if self.kind == "cuda" else os.cpu_count() or 1) // self.each)
+
+    def visible_to(self, place: int) -> dict[str, str]:
+        """Return what tells the worker at a place which GPUs are its own; workers beyond the last share them."""
+        if self.kind != "cuda":
+            return {}
+        first = place % self.workers * self.each
+        return {GPUS: ",".join(self.gpus[first : first + self.each])}
+
+
+def machine(device: str, environment: Mapping[str, str], *, devices: int = 1) -> Machine:
+    """Return this machine for ``--device`` auto, cpu or cuda, with so many devices for each worker.
+
+    GPUs are those of `CUDA_VISIBLE_DEVICES`, or their device files are counted: the parent never imports torch.
+    Raises ``UsageError`` for devices that are not there.
+    """
+    if devices < 1:
+        raise UsageError(f"--devices {devices}: at least 1 is needed")
+    files = sorted(Path("/dev").glob("nvidia[0-9]*"), key=lambda path: int(path.name.removeprefix("nvidia")))
+    gpus = tuple(str(i) for i in range(len(files)))
+    if gpus and GPUS in environment:
+        gpus = tuple(name.strip() for name in environment[GPUS].split(",") if name.strip())
     if device == "cuda" and not gpus:
         raise UsageError("--device cuda: this machine shows no NVIDIA GPU", hint="use --device cpu")
     if device == "cpu" or not gpus:
-        return "cpu", os.cpu_count() or 1
-    return "cuda", gpus
+        return Machine("cpu", each=devices)
+    if devices > len(gpus):
+        raise UsageError(f"--devices {devices}: this machine shows {len(gpus)} GPUs")
+    return Machine("cuda", gpus, devices)
 
 
 @dataclass(slots=True)
@@ -38,6 +71,7 @@ class _Worker:
     """A process. ``job`` is what it computes, ``finishing`` what a thread of it finishes besides."""
 
     owner: str
+    place: int
     process: subprocess.Popen[str]
     log: Path
     reader: threading.Thread = field(default_factory=threading.Thread)
@@ -56,7 +90,7 @@ class LocalExecutor:
     workers: int
     environment: Mapping[str, str]
     logs: Path
-    device: str = "cpu"
+    machine: Machine = field(default_factory=lambda: Machine("cpu"))
     _alive: list[_Worker] = field(default_factory=list)
     _events: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = field(default_factory=queue.SimpleQueue)
     _started: int = 0
@@ -85,7 +119,7 @@ class LocalExecutor:
                 self._stop(idle)
             worker = self._start(job.owner)
         worker.job = job
-        message = {**job.message, "device": self.device}
+        message = {**job.message, "device": self.machine.kind, "devices": self.machine.each}
         assert worker.process.stdin is not None
         try:
             worker.process.stdin.write(json.dumps(message) + "\n")
@@ -128,6 +162,8 @@ class LocalExecutor:
 
     def _start(self, owner: str) -> _Worker:
         self._started += 1
+        taken = {worker.place for worker in self._alive}
+        place = next(i for i in range(len(taken) + 1) if i not in taken)
         self.logs.mkdir(parents=True, exist_ok=True)
         log = self.logs / f"worker-{os.getpid()}-{self._started}.log"
         with log.open("w") as stderr:
@@ -137,10 +173,10 @@ class LocalExecutor:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
-                env=dict(self.environment),
+                env={**self.environment, **self.machine.visible_to(place)},
                 start_new_session=True,  # Ctrl-C is for the parent, which lets running shards finish
             )
-        worker = _Worker(owner, process, log)
+        worker = _Worker(owner, place, process, log)
         self._alive.append(worker)
         assert process.stdout is not None
         worker.reader = threading.Thread(target=self._read, args=(worker, process.stdout), daemon=True)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from timm.loss.cross_entropy import SoftTargetCrossEntropy
 from timm.optim import (  # type: ignore[attr-defined]  # exported, but not by timm's `__all__`
     param_groups_layer_decay,
@@ -19,6 +16,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vgbench.steps import checkpoints
 from vgbench.steps.predict import DTYPES
 from vgbench.steps.ranks import Ranks
 from vgbench.steps.recipe import Recipe
@@ -114,29 +112,21 @@ class Training:
         self._unread.clear()
 
     def save(self, scratch: Path) -> None:
-        """Write a checkpoint: the tensors under a new name, then the JSON that points to them, then drop the older."""
+        """Write a checkpoint."""
         self.check_loss()
         state = self.optimiser.state_dict()["state"]
         tensors = {f"model/{name}": tensor for name, tensor in self.live.items()}
         tensors |= {f"ema/{name}": tensor for name, tensor in self.ema.items()}
         tensors |= {f"optimiser/{i}/{key}": value for i, entry in state.items() for key, value in entry.items()}
-        name = f"step-{self.step:08d}.safetensors"
-        temporary = scratch / "checkpoint.tmp"
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
-        _replace(temporary, scratch / name)
-        temporary.write_text(json.dumps({"tensors": name, "step": self.step, "loss": self.loss}))
-        _replace(temporary, scratch / "checkpoint.json")
-        for old in scratch.glob("step-*.safetensors"):
-            if old.name != name:
-                old.unlink()
+        checkpoints.save(scratch, self.step, tensors, {"loss": self.loss})
 
     def resume(self, scratch: Path) -> None:
         """Go on from the checkpoint in ``scratch``, if there is one."""
-        if not (scratch / "checkpoint.json").exists():
+        found = checkpoints.load(scratch)
+        if found is None:
             return
-        record = json.loads((scratch / "checkpoint.json").read_text())
+        tensors, record = found
         self.step, self.loss = record["step"], record["loss"]
-        tensors = load_file(scratch / record["tensors"])
         weights = [weight for group in self.optimiser.param_groups for weight in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
@@ -151,9 +141,3 @@ class Training:
                 {"model": self.live, "ema": self.ema}[kind][rest].copy_(tensor)
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _replace(temporary: Path, final: Path) -> None:
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(final)
