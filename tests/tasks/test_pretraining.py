@@ -28,6 +28,7 @@ from vgbench.types import Backbone, ClassList, Node, StepRef
 from vgbench_tasks.focus import CHANCES
 from vgbench_tasks.focus.categories import CATEGORIES as TEN
 from vgbench_tasks.pretrained import imagenet
+from vgbench_tasks.pretrained.restricted import shared
 from vgbench_tasks.transfer.known import BY_HAND, KNOWN
 from vgbench_tasks.transfer.sets import SETS
 
@@ -137,7 +138,7 @@ def test_an_object_is_any_of_its_imagenet_classes(registry: Registry) -> None:
     objects = registry.class_list("objectnet")
     assert all(entry.wnids for entry in objects.classes)
     whole = registry.class_list("imagenet-1k")
-    places = dict(imagenet.shared(whole, objects))
+    places = dict(shared(whole, objects))
     assert [whole.ids[p] for p in places["alarm_clock"]] == ["n02708093", "n03196217"]
     assert sum(map(len, places.values())) == len({p for found in places.values() for p in found})  # none counts twice
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vgbench.toybox import scene, scenery
+from vgbench.toybox import scene, scenery, textures
 from vgbench.toybox.scene import Factors
 from vgbench.toybox.world import (
     CONTEXT,
@@ -111,6 +111,30 @@ def focus(here: World, n: int) -> tuple[Examples, Examples, Examples, Examples]:
         partitions.append(base.but(**values))
     first, second, third, fourth = partitions
     return first, second, third, fourth
+
+
+def sketches(here: World, n: int) -> Examples:
+    """Return objects on plain grey in a texture that is typical of no coarse kind: what is left is the outline."""
+    base = examples(here, "sketches", n)
+    neutral = tuple(textures.NUMBER[name] for name in textures.NEUTRAL)
+    return base.but(texture=pick(neutral, deviates(base.seeds)[:, 16]), background=np.full(n, scenery.GREY))
+
+
+def renditions(here: World, n: int) -> Examples:
+    """Return coarse kinds in the typical texture and on the typical background of others."""
+    base = examples(here, "renditions", n, among=here.coarse)
+    share = deviates(base.seeds)
+    texture = here.typical("texture", pick_other(here.coarse, share[:, 16], base.label))
+    background = pick_other(here.backgrounds, share[:, 17], here.typical("background", base.label))
+    return base.but(texture=texture, background=background)
+
+
+def poses(here: World, n: int) -> Examples:
+    """Return coarse kinds, to be drawn turned and covered as far as the dials go (`POSES`)."""
+    return examples(here, "poses", n, among=here.coarse)
+
+
+POSES = scene.Style(pose_range=scene.MAX_DIAL, occlusion=scene.MAX_DIAL)
 
 
 def changed(here: World, base: Examples, factor: str) -> Examples:

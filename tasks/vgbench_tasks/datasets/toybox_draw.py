@@ -13,6 +13,7 @@ from vgbench import Made, Step
 from vgbench.images import ImageRow, encode_png, write_labels, write_shard
 from vgbench.metrics.declared import CHANGED_FACTORS
 from vgbench.toybox import downstream, kinds, sets
+from vgbench.toybox.scene import DEFAULT_STYLE, Style
 from vgbench.toybox.sets import Examples
 from vgbench.toybox.world import World, world
 from vgbench_tasks.datasets.samples import Sample
@@ -30,6 +31,7 @@ class Cases:
     class_ids: Sequence[str]
     more: dict[str, Sequence[Any]] = field(default_factory=dict)
     numbers: Sequence[int] | None = None  # of the cases in their split, where these are not all of it
+    style: Style = DEFAULT_STYLE
 
     @property
     def sample_ids(self) -> list[str]:
@@ -44,7 +46,7 @@ class Cases:
         at = np.asarray(rows, np.intp)
         examples = Examples(self.examples.seeds[at], self.examples.factors[at], self.examples.label[at])
         more: dict[str, Sequence[Any]] = {name: [column[row] for row in rows] for name, column in self.more.items()}
-        return Cases(self.prefix, examples, [self.class_ids[row] for row in rows], more, rows)
+        return Cases(self.prefix, examples, [self.class_ids[row] for row in rows], more, rows, self.style)
 
 
 def images(step: Step) -> Made:
@@ -53,7 +55,7 @@ def images(step: Step) -> Made:
     size_px: int = step.params["size_px"]
     for cases in _cases(step):
         for first in range(0, len(cases.examples), CHUNK):
-            pixels = cases.examples.pixels(size_px=size_px, rows=slice(first, first + CHUNK))
+            pixels = cases.examples.pixels(size_px=size_px, style=cases.style, rows=slice(first, first + CHUNK))
             names = cases.sample_ids[first : first + CHUNK]
             for name, image in zip(names, pixels, strict=True):
                 rows.append(ImageRow(encode_png(image), len(rows), name, size_px, size_px))
@@ -89,6 +91,16 @@ def _plain(split: str) -> Callable[[World, int], list[Cases]]:
     def cases(here: World, n: int) -> list[Cases]:
         found = sets.examples(here, split, n)
         return [Cases(split, found, _names(found.label))]
+
+    return cases
+
+
+def _shifted(
+    name: str, make: Callable[[World, int], Examples], *, style: Style = DEFAULT_STYLE
+) -> Callable[[World, int], list[Cases]]:
+    def cases(here: World, n: int) -> list[Cases]:
+        found = make(here, n)
+        return [Cases(name, found, _names(found.label), style=style)]
 
     return cases
 
@@ -166,4 +178,7 @@ SETS: dict[str, Callable[[World, int], list[Cases]]] = {
     "focus": _focus,
     "background-pair": _background_pair,
     "interventions": _interventions,
+    "sketches": _shifted("sketches", sets.sketches),
+    "renditions": _shifted("renditions", sets.renditions),
+    "poses": _shifted("poses", sets.poses, style=sets.POSES),
 }

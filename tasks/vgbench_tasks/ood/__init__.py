@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from vgbench import SuiteSpec, TaskSpec, hookimpl
+from vgbench_tasks.ood import twin
 from vgbench_tasks.pretrained import COVERED, COVERED_METRICS, imagenet, imagenet_graph
 
 
@@ -49,8 +50,10 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
             extra="torch",
             citation=shift.citation,
         )
+    yield from twin.tasks()
 
 
 @hookimpl
 def vgbench_offer_suites() -> Iterable[SuiteSpec]:
     yield SuiteSpec("ood", "other test images of ImageNet's classes", tuple(f"ood/{name}" for name in SHIFTS))
+    yield twin.SUITE

@@ -24,6 +24,7 @@ from vgbench import (
 )
 from vgbench.errors import NotObserved
 from vgbench_tasks.pretrained import learner
+from vgbench_tasks.pretrained import restricted as restriction
 
 IMAGENET, IMAGENET100 = "imagenet-1k", "imagenet-100"
 DEFAULT_RECIPE = "lbgen-table5"  # of ResNet-50, the default backbone; ViT-S has lbgen-table5-vit
@@ -100,46 +101,12 @@ def eval_px(options: Mapping[str, Any]) -> int:
 def restricted(
     g: Graph, subject: Images | Backbone, options: Mapping[str, Any], *, dataset: str, classes: str, scorer: Part
 ) -> Scores:
-    """Let a head answer a test set among the classes that both know; the scorer is told which these are.
-
-    Controls: the initialisation; with the option ``permuted`` a training on permuted labels.
-    """
+    """Let a head answer one of ImageNet's tests among the classes that both know (`pretrained.restricted`)."""
     taught = learner.learner(g, subject, curriculum(g, options, resize_px=eval_px(options)), options)
-    listed, given = g.class_list(classes), g.dataset(dataset, "test")
-    categories = shared(taught.classes, listed)
-    if len(categories) < 2:
-        raise CannotServe(
-            f"of {dataset}'s {len(listed)} classes the head knows {len(categories)}, too few to tell apart"
-        )
-    same = taught.classes.ids == listed.ids
-    if not same:
-        scorer = replace(scorer, values={**scorer.values, "covered": [name for name, _ in categories]})
-
-    def scored(answers: Node, untrained: Node | None = None) -> Scores:
-        return stages.answered(
-            g,
-            answers,
-            given.labels,
-            scorer=scorer,
-            categories=None if same else categories,
-            rule="restricted",
-            untrained=untrained,
-            has_floor=False,
-        )
-
-    scores = scored(taught.answers(given.images), taught.untrained(given.images) if taught.untrained else None)
-    controls = dict(scores.controls)
-    if options.get("permuted") and taught.permuted:
-        controls["permuted_labels"] = scored(taught.permuted(given.images)).score
-    return replace(scores, controls=controls, n_classes=len(categories))
-
-
-def shared(head: ClassList, test: ClassList) -> list[tuple[str, tuple[int, ...]]]:
-    """Return the test's classes that a head knows, each with the head's positions that count as it."""
-    position = {wnid: i for i, wnid in enumerate(head.ids)}
-    members = ((entry.id, [position.get(wnid) for wnid in entry.wnids or (entry.id,)]) for entry in test.classes)
-    found = ((name, tuple(p for p in places if p is not None)) for name, places in members)
-    return [(name, places) for name, places in found if places]
+    permuted: bool = options.get("permuted", False)
+    return restriction.restricted(
+        g, taught, g.dataset(dataset, "test"), g.class_list(classes), scorer=scorer, permuted=permuted
+    )
 
 
 def answer(
