@@ -23,7 +23,7 @@ from vgbench.registry import Registry
 # What a worker may see of our environment: where to find programs and libraries, and nothing that names a user's keys.
 WORKER_ENVIRONMENT = (
     "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
-    "CUDA_VISIBLE_DEVICES", "HF_HOME", "SYSTEMROOT",
+    "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "HF_HOME", "SYSTEMROOT",
 )  # fmt: skip
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 EPILOG = """examples:

@@ -178,6 +178,19 @@ class Plan:
         if asking:
             raise UsageError(f"--offline forbids the network, and {', '.join(asking)} asks it", hint="fetch=false")
 
+    def refuse_devices(self, devices: int) -> None:
+        """Raise ``UsageError`` where a training to be made cannot be shared out evenly over so many devices."""
+        for planned in self.nodes.values():
+            if not planned.missing or planned.node.step.id != "vgbench.pretrain" or not planned.node.inputs:
+                continue
+            recipe = planned.node.param["recipe"]
+            parts = recipe["values"]["batch"] // recipe["values"]["micro_batch"]
+            if devices > 0 and parts % devices:
+                raise UsageError(
+                    f"--devices {devices}: recipe {recipe['name']} trains on {parts} micro-batches at a step",
+                    hint=f"for example: --devices {max(n for n in range(1, devices + 1) if parts % n == 0)}",
+                )
+
     @property
     def rates(self) -> dict[str, str]:
         """Where the rates come from that were not measured on the reference machine, by step and rate."""

@@ -95,13 +95,23 @@ class Planned:
     store: Store
 
     def run(
-        self, output: str | Path | None = None, *, workers: int | None = None, device: str = "auto", devices: int = 1
+        self,
+        output: str | Path | None = None,
+        *,
+        workers: int | None = None,
+        device: str = "auto",
+        devices: int = 1,
+        environment: Mapping[str, str] | None = None,
     ) -> FinishedRun:
-        """Make what is missing and return the finished run; see ``vgbench run`` for its folder."""
+        """Make what is missing and return the finished run; see ``vgbench run`` for its folder.
+
+        ``environment``: more variables that workers see, ``CUDA_VISIBLE_DEVICES`` among them; none of yours otherwise.
+        """
         run_dir = Path(output) if output is not None else default_folder(self.plan)
-        environment = {"PYTHONPATH": ":".join(p for p in sys.path if p), "OMP_NUM_THREADS": "1"}
-        here = machine(device, environment, devices=devices)
-        executor = LocalExecutor(workers or here.workers, environment, run_dir / "logs", here)
+        seen = {"PYTHONPATH": ":".join(p for p in sys.path if p), "OMP_NUM_THREADS": "1", **(environment or {})}
+        self.plan.refuse_devices(devices)
+        here = machine(device, seen, devices=devices)
+        executor = LocalExecutor(workers or here.workers, seen, run_dir / "logs", here)
         carry_out(self.plan, self.registry, store=self.store, executor=executor, run_dir=run_dir)
         return load_run(run_dir)
 

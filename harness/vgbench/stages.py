@@ -171,14 +171,14 @@ def _of_photographs(store_px: int) -> Rate:
     return Rate(PACKED.items_per_second / share, PACKED.bytes_per_item * share)
 
 
-def subset(g: Graph, images: Images, *, fraction: float = 1.0, shots: int | None = None) -> Images:
+def subset(g: Graph, images: Images, *, fraction: float = 1.0, shots: int | None = None, least: int = 1) -> Images:
     """Keep some of each class's images: a fraction, or ``shots``. One draw for each probe seed; smaller ones nest.
 
-    All of them is the set itself: its draws are equal.
+    All of them is the set itself: its draws are equal. A class of which fewer than ``least`` are kept is an error.
     """
     if fraction == 1 and shots is None:
         return images
-    params = {"fraction": fraction, "shots": shots, "class_ids": list(images.classes.ids)}
+    params = {"fraction": fraction, "shots": shots, "least": least, "class_ids": list(images.classes.ids)}
     return Images(g.node(SUBSET, inputs={"images": images}, params=params), images.members, images.classes)
 
 
@@ -405,12 +405,21 @@ def architecture(g: Graph, name: str) -> tuple[str, Mapping[str, Any]]:
 def budget(recipe: Part) -> int | None:
     """Return the samples that a recipe trains on, whatever the source's size; None where it counts ``epochs``.
 
-    ``UsageError`` for a recipe that states neither.
+    ``UsageError`` for a recipe that states neither, ``CannotServe`` for one that watches a validation set.
     """
+    if "validate_every" in recipe.values:
+        raise CannotServe(f"recipe {recipe.name} trains to a plateau, which only augment10 does")
     if "samples_seen" not in recipe.values and "epochs" not in recipe.values:
         raise UsageError(f"recipe {recipe.name!r} does not say how long it trains", hint="samples_seen or epochs")
     found: int | None = recipe.values.get("samples_seen")
     return found
+
+
+def refuse_budget(recipe: Part, samples_seen: int | None) -> None:
+    """Refuse a budget that no optimiser step fits in (``UsageError``), 0 aside."""
+    batch = recipe.values.get("batch", 1)
+    if samples_seen is not None and 0 < samples_seen < batch:
+        raise UsageError(f"samples_seen={samples_seen}: recipe {recipe.name} takes {batch} at a step")
 
 
 def training_rate(g: Graph, name: str, *, input_px: int) -> Rate:
@@ -449,6 +458,7 @@ def backbone(
     """
     if isinstance(subject, Backbone):
         return subject
+    refuse_budget(recipe, samples_seen)
     params = {
         "arch": arch,
         "arch_args": dict(arch_args or {}),
@@ -476,8 +486,12 @@ def trained_to_plateau(
 ) -> Backbone:
     """Train a network on a training copy until its accuracy on another, ``val``, stops improving.
 
-    ``samples_seen`` at most; 0 is the random initialisation, the same node for every source.
+    ``samples_seen`` at most; 0 is the random initialisation, the same node for every source. ``CannotServe`` for a
+    recipe that does not watch a validation set.
     """
+    if "validate_every" not in recipe.values:
+        raise CannotServe(f"recipe {recipe.name} does not train to a plateau", hint="for example: augment10")
+    refuse_budget(recipe, samples_seen)
     params = {
         "arch": arch,
         "arch_args": dict(arch_args or {}),

@@ -90,3 +90,29 @@ def test_two_devices_train_one_network(vgbench: Callable[..., Answer], tmp_path:
         found[devices] = cell["digest"], losses
     assert found["1"][0] == found["2"][0]
     assert found["1"][1] == pytest.approx(found["2"][1], abs=1e-4)
+
+
+def test_gpus_are_those_that_cuda_would_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("nvidia0", "nvidia1", "nvidia10", "nvidiactl"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr("vgbench.executors.local.DEVICE_FILES", tmp_path)
+    assert machine("auto", {}) == Machine("cuda", ("0", "1", "2"))
+    for told, gpus in (
+        ("2,0", ("2", "0")),
+        ("1,-1,0", ("1",)),
+        ("GPU-8932f937,MIG-5c1a", ("GPU-8932f937", "MIG-5c1a")),
+    ):
+        assert machine("auto", {"CUDA_VISIBLE_DEVICES": told}).gpus == gpus
+    for told in ("-1", "", "NoDevFiles"):
+        assert machine("auto", {"CUDA_VISIBLE_DEVICES": told}).kind == "cpu"
+    with pytest.raises(UsageError, match="--devices 4: this machine shows 3 GPUs"):
+        machine("cuda", {}, devices=4)
+
+
+def test_training_that_cannot_be_shared_out_is_refused_before_anything_is_made(
+    vgbench: Callable[..., Answer], home: Path
+) -> None:
+    task = "toybox/val:world=coarse,recipe=toybox-small"
+    answer = vgbench("run", "--source", "toybox:world=coarse", "--tasks", task, "--device", "cpu", "--devices", "2")
+    assert answer.code == 2 and "recipe toybox-small trains on 1 micro-batches at a step" in answer.err
+    assert "for example: --devices 1" in answer.err and not (home / "store").exists()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file
 from tests.steps.trained import N_CLASSES, TINY, VALUES, make_step, meta, weights
@@ -211,6 +212,38 @@ def test_killed_run_goes_on_bit_equal_with_all_augmentations(tmp_path: Path, col
     plain = make_step(tmp_path / "plain", coloured, **{**given, "auto_augment": ""})
     pretrain(plain)
     assert weights(plain) != weights(whole)
+
+
+def test_what_a_killed_run_left_of_other_images_is_not_used(tmp_path: Path, coloured: Artifact) -> None:
+    """A node's scratch outlives its inputs: the same recipe, whose images were made again with other bytes."""
+
+    class KilledError(Exception):
+        pass
+
+    def kill_at_four(done: int, total: int) -> None:
+        if done == 4 * 8:
+            raise KilledError
+
+    given: dict[str, Any] = {"arch": ("test_resnet", {}), **ALL, "micro_batch": 4}
+    scratch = tmp_path / "scratch"
+    killed = make_step(tmp_path / "killed", coloured, progress=kill_at_four, scratch=scratch, **given)
+    with pytest.raises(KilledError):
+        pretrain(killed, checkpoint_seconds=0)
+    turned = tmp_path / "turned"
+    turned.mkdir()
+    rows = [(pack_id, label, encode_png(255 - pixels)) for pack_id, label, pixels in rows_of(coloured)]
+    write_pack(turned, rows)
+    other = Artifact("0" * 64, (turned,))
+    whole = make_step(tmp_path / "whole", other, **given)
+    pretrain(whole)
+    again = make_step(tmp_path / "again", other, scratch=scratch, **given)
+    pretrain(again)
+    assert weights(again) == weights(whole)
+
+
+def rows_of(images: Artifact) -> list[tuple[str, int, NDArray[np.uint8]]]:
+    pack = Pack.open(images)
+    return [(str(i), int(pack.labels[i]), pack.pixels(i)) for i in range(len(pack.labels))]
 
 
 def test_number_of_processes_changes_no_pixel_and_no_order(coloured: Artifact, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vgbench.metrics.bias import cue_conflict
+from vgbench.metrics.categories import by_restricted
 from vgbench.metrics.declared import texture_metrics
 from vgbench.results import MetricValue, control_of, metric_values
 from vgbench.steps.categorise import categorise
@@ -108,3 +109,9 @@ def test_control_of_a_bias_is_shown_by_its_accuracy(tmp_path: Path, right: int, 
     control = control_of("random_init", found["control"], metrics_of(found["out"]))
     assert control.metric == "shape_accuracy" and control.values == [untrained / 40]
     assert control.chance == 0.25 and not control.gated
+
+
+def test_row_whose_order_is_lost_is_refused() -> None:
+    """All of a row's probability lies outside the test's classes, and float32 leaves none for these."""
+    with pytest.raises(ValueError, match="they cannot be told apart"):
+        by_restricted(np.asarray([[0.1, 0.2, 0.3, 0.4], [1.0, 0.0, 0.0, 0.0]], np.float32), CATEGORIES[:2])

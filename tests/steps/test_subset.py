@@ -32,7 +32,7 @@ def image_set(folder: Path, sizes: tuple[int, int] = (4, 20), *, backwards: bool
 
 def step(out: Path, images: Artifact, *, seed: int | None = 0, **params: Any) -> Step:
     out.mkdir(parents=True)
-    given = {"class_ids": CLASSES, "fraction": 1.0, "shots": None, **params}
+    given = {"class_ids": CLASSES, "fraction": 1.0, "shots": None, "least": 1, **params}
     return Step(
         "", given, {"images": images}, seed, 0, out, out, "cpu", lambda *_: None, lambda _, m: m(), lambda _: max
     )

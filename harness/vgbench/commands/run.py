@@ -53,6 +53,7 @@ def call(args: argparse.Namespace, context: Context) -> int:
 
     if args.offline:
         plan.refuse_network()
+    plan.refuse_devices(args.devices)
     # from here on results are read and written: pydantic, and rich for the table
     from vgbench.commands.progress import Display
     from vgbench.executors.local import LocalExecutor, machine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -19,6 +20,7 @@ from vgbench.executors import Event, Job
 
 TAIL_LINES = 15
 GPUS = "CUDA_VISIBLE_DEVICES"
+DEVICE_FILES = Path("/dev")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +50,17 @@ class Machine:
 def machine(device: str, environment: Mapping[str, str], *, devices: int = 1) -> Machine:
     """Return this machine for ``--device`` auto, cpu or cuda, with so many devices for each worker.
 
-    GPUs are those of `CUDA_VISIBLE_DEVICES`, or their device files are counted: the parent never imports torch.
+    GPUs are those of `CUDA_VISIBLE_DEVICES` up to the first that is no GPU, as CUDA reads it; without it their device
+    files are counted, since the parent never imports torch.
     Raises ``UsageError`` for devices that are not there.
     """
     if devices < 1:
         raise UsageError(f"--devices {devices}: at least 1 is needed")
-    files = sorted(Path("/dev").glob("nvidia[0-9]*"), key=lambda path: int(path.name.removeprefix("nvidia")))
+    files = sorted(DEVICE_FILES.glob("nvidia[0-9]*"), key=lambda path: int(path.name.removeprefix("nvidia")))
     gpus = tuple(str(i) for i in range(len(files)))
     if gpus and GPUS in environment:
-        gpus = tuple(name.strip() for name in environment[GPUS].split(",") if name.strip())
+        named = (name.strip() for name in environment[GPUS].split(","))
+        gpus = tuple(itertools.takewhile(lambda name: name.isdecimal() or name.startswith(("GPU-", "MIG-")), named))
     if device == "cuda" and not gpus:
         raise UsageError("--device cuda: this machine shows no NVIDIA GPU", hint="use --device cpu")
     if device == "cpu" or not gpus:

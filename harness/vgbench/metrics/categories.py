@@ -47,10 +47,12 @@ def by_restricted(probabilities: NDArray[np.floating], categories: Categories) -
 
     ImageNet-A and -R restrict a head of 1,000 classes to their own 200; where a category has several members
     (ObjectNet) its most probable one counts, as in wise-ft. Of equal ones the first category. Raises ``ValueError`` for
-    a class that is not there.
+    a class that is not there, and for a row that gives all of them nothing: its order is lost.
     """
     _refuse_strangers(categories, probabilities.shape[1])
     best = np.stack([probabilities[:, list(members)].max(axis=1) for _, members in categories], 1)
+    if len(best) and best.max(axis=1).min() <= 0:
+        raise ValueError("a row gives every class of the test a probability of 0 in float32: they cannot be told apart")
     return np.asarray(np.asarray([category for category, _ in categories])[best.argmax(axis=1)])
 
 

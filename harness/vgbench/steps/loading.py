@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vgbench.images import Pack, decode, read_table
+from vgbench.steps import checkpoints
 from vgbench.steps.augmentation import Transform, seed_all, transform_of
 from vgbench.steps.predict import DECODED_BYTES, Pixels, Preprocessing
 from vgbench.steps.ranks import Ranks
@@ -44,10 +45,12 @@ def mapped(artifact: Artifact, folder: Path) -> Path:
     """Write the encoded images of a training copy into one Arrow file of ``folder``, once, and return its path.
 
     Parquet has to be read before it can be used, by each process for itself; this can be mapped, and lies in memory
-    once for all.
+    once for all. A file of other images that an earlier training left here goes.
     """
-    path = folder / MAPPED_FILE
+    path = folder / f"{checkpoints.files_of(artifact)[:16]}-{MAPPED_FILE}"
     if not path.exists():
+        for other in folder.glob(f"*{MAPPED_FILE}*"):
+            other.unlink()
         temporary = folder / f"{MAPPED_FILE}.tmp"
         schema = pa.schema([("bytes", pa.binary())])
         with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:

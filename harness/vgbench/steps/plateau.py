@@ -157,7 +157,7 @@ class Training:
         self.history.append({"step": self.step, "value": value, "lr": self.watch.lr})
         self.watch = self.watch.seen(value, self.recipe.rules)
 
-    def save(self, scratch: Path) -> None:
+    def save(self, scratch: Path, *, reads: str) -> None:
         self.check_loss()
         tensors = {f"model/{name}": tensor for name, tensor in self.live.items()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
@@ -165,11 +165,13 @@ class Training:
             momentum = self.optimiser.state[weight].get("momentum_buffer")
             if momentum is not None:
                 tensors[f"momentum/{i}"] = momentum
-        checkpoints.save(scratch, self.step, tensors, {"watch": self.watch.record(), "history": self.history})
+        checkpoints.save(
+            scratch, self.step, tensors, {"watch": self.watch.record(), "history": self.history}, reads=reads
+        )
 
-    def resume(self, scratch: Path) -> None:
-        """Go on from the checkpoint in ``scratch``, if there is one."""
-        found = checkpoints.load(scratch)
+    def resume(self, scratch: Path, *, reads: str) -> None:
+        """Go on from the checkpoint in ``scratch``, if there is one of a training on the same."""
+        found = checkpoints.load(scratch, reads=reads)
         if found is None:
             return
         tensors, record = found
@@ -244,7 +246,8 @@ def _run(training: Training, step: Step, preprocessing: Preprocessing, *, checkp
         labels = labels[permutation(len(labels), seed, "permute-labels")]
     stored = Pixels(pack, replace(preprocessing, input_px=step.params["store_px"]))
     shown = Pixels(val, preprocessing)
-    training.resume(step.scratch)
+    reads = checkpoints.files_of(step.inputs["images"], step.inputs["val"])
+    training.resume(step.scratch, reads=reads)
     saved = time.monotonic()
     order = batches(len(labels), recipe.batch, steps=training.steps, seed=seed, flip=recipe.flip, start=training.step)
     while not training.is_over:
@@ -257,7 +260,7 @@ def _run(training: Training, step: Step, preprocessing: Preprocessing, *, checkp
             training.check_loss()
             training.validated(top1(training, shown, val.labels, step=step))
         if not training.is_over and time.monotonic() - saved >= checkpoint_seconds:
-            training.save(step.scratch)
+            training.save(step.scratch, reads=reads)
             saved = time.monotonic()
         step.progress(training.step * recipe.batch, training.steps * recipe.batch)
 

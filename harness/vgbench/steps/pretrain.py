@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vgbench.steps import checkpoints
 from vgbench.steps.augmentation import Augmentation
 from vgbench.steps.loading import labels_of, loader
 from vgbench.steps.predict import (
@@ -133,7 +134,8 @@ def _run(
     checkpoint_seconds: float,
 ) -> None:
     recipe, ranks = training.recipe, training.ranks
-    training.resume(step.scratch)
+    reads = checkpoints.files_of(step.inputs["images"])
+    training.resume(step.scratch, reads=reads)
     saved = time.monotonic()
     mine = ranks.share(recipe.n_micro_batches)
     augmentation = Augmentation(
@@ -167,6 +169,6 @@ def _run(
         training.advance(islice(made, len(mine)), seed=seed)
         is_due = training.step < training.steps and time.monotonic() - saved >= checkpoint_seconds
         if is_due and ranks.rank == 0:
-            training.save(step.scratch)
+            training.save(step.scratch, reads=reads)
             saved = time.monotonic()
         step.progress(training.step * recipe.batch, training.steps * recipe.batch)

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import Any, TypeVar
@@ -119,7 +120,11 @@ def _rank(
         raise NotImplementedError("a part's entry is not loaded in one of several processes")
 
     distributed.init_process_group(
-        "nccl" if is_cuda else "gloo", init_method=f"file://{meeting}", rank=rank, world_size=world
+        "nccl" if is_cuda else "gloo",
+        init_method=f"file://{meeting}",
+        rank=rank,
+        world_size=world,
+        timeout=timedelta(days=1),  # the first writes the whole training copy while the others wait
     )
     try:
         made = body(Step(**told, progress=progress, resident=lambda key, make: make(), load=load), Ranks(rank, world))

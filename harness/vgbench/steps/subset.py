@@ -16,9 +16,10 @@ def subset(step: Step) -> Made:
     """Write ``index.parquet`` of a part of the image set ``images``: rows in their order, all columns.
 
     Params: ``fraction`` of each class (rounded to the nearest, at least one image), or ``shots``, images of each class;
-    ``class_ids``. The kept images are the lowest of their class by SHA-256 of "seed/image id", so that a smaller
-    fraction lies inside a larger one of the same seed, and every seed is another draw. Raises ``ValueError`` for a
-    fraction outside 0..1, images of several labels, and a class with fewer images than ``shots``.
+    ``least``, how many must be left of each; ``class_ids``. The kept images are the lowest of their class by SHA-256 of
+    "seed/image id", so that a smaller fraction lies inside a larger one of the same seed, and every seed is another
+    draw. Raises ``ValueError`` for a fraction outside 0..1, images of several labels, a class with fewer images than
+    ``shots``, and one of which fewer than ``least`` are left.
     """
     fraction, shots = step.params["fraction"], step.params["shots"]
     if not 0 < fraction <= 1:
@@ -32,6 +33,11 @@ def subset(step: Step) -> Made:
     for label in np.unique(found.labels):
         rows = np.flatnonzero(found.labels == label)
         n = shots if shots is not None else max(1, round(fraction * len(rows)))
+        least = step.params["least"]
+        if n < least:
+            raise ValueError(
+                f"of class {step.params['class_ids'][label]} {n} of {len(rows)} images are kept, and {least} are needed"
+            )
         if n > len(rows):
             raise ValueError(f"class {step.params['class_ids'][label]} has {len(rows)} images, {n} are asked for")
         kept[rows[np.argsort(digests[rows], kind="stable")[:n]]] = True

@@ -111,18 +111,18 @@ class Training:
             self.loss = value
         self._unread.clear()
 
-    def save(self, scratch: Path) -> None:
-        """Write a checkpoint."""
+    def save(self, scratch: Path, *, reads: str) -> None:
+        """Write a checkpoint; ``reads`` names what is trained on (`checkpoints.files_of`)."""
         self.check_loss()
         state = self.optimiser.state_dict()["state"]
         tensors = {f"model/{name}": tensor for name, tensor in self.live.items()}
         tensors |= {f"ema/{name}": tensor for name, tensor in self.ema.items()}
         tensors |= {f"optimiser/{i}/{key}": value for i, entry in state.items() for key, value in entry.items()}
-        checkpoints.save(scratch, self.step, tensors, {"loss": self.loss})
+        checkpoints.save(scratch, self.step, tensors, {"loss": self.loss}, reads=reads)
 
-    def resume(self, scratch: Path) -> None:
-        """Go on from the checkpoint in ``scratch``, if there is one."""
-        found = checkpoints.load(scratch)
+    def resume(self, scratch: Path, *, reads: str) -> None:
+        """Go on from the checkpoint in ``scratch``, if there is one of a training on the same."""
+        found = checkpoints.load(scratch, reads=reads)
         if found is None:
             return
         tensors, record = found

@@ -52,7 +52,8 @@ class Remote:
             "aesthetic_score": "",
             "aesthetic_weight": 0.5,
         }
-        self._found = self._neighbours(json.dumps(asked).encode())
+        found = self._neighbours(json.dumps(asked).encode())
+        self._found = sorted(found, key=lambda one: -float(one["similarity"]))[:k]  # whatever it was asked for
         return [float(one["similarity"]) for one in self._found], range(len(self._found))
 
     def pages(self, rows: Sequence[int]) -> list[Page]:
@@ -74,7 +75,10 @@ class Remote:
             with urllib.request.urlopen(  # the user's own address; its scheme was looked at
                 urllib.request.Request(self._url, body, headers), timeout=SECONDS
             ) as answer:
-                found = json.loads(answer.read(MAX_BYTES))
+                read = answer.read(MAX_BYTES + 1)
+            if len(read) > MAX_BYTES:
+                raise ValueError("too large")
+            found = json.loads(read, parse_constant=_no_number)
         except (OSError, ValueError) as error:
             raise ValueError(f"no answer from the clip-retrieval service {self._url}: {error}") from None
         if not isinstance(found, list) or not all(
@@ -82,3 +86,7 @@ class Remote:
         ):
             raise ValueError(f"{self._url} answers, but not with neighbours (of the index {self._name!r}?)")
         return found
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no similarity")

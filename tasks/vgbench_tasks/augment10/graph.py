@@ -79,6 +79,8 @@ def graph(g: Graph, setting: Setting, subject: Images | Backbone, options: Mappi
         predictions = stages.predict(g, network, test, setting.classes, recipe=recipe)
         return stages.score(g, predictions, setting.test.labels, scorer=SCORER)
 
-    budget: int = options["samples_seen"] or recipe.values["samples_seen"]
+    budget: int = options["samples_seen"] or recipe.values.get("samples_seen", 0)
+    if not budget:
+        raise CannotServe(f"recipe {recipe.name} does not say how long it trains at most", hint="samples_seen=N")
     controls = {"random_init": scored(0), "permuted_labels": scored(budget, permute_labels=True)}
     return Scores(scored(budget), controls, uses_real_labels=True)

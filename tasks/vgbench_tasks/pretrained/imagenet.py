@@ -27,7 +27,6 @@ from vgbench_tasks.pretrained import learner
 from vgbench_tasks.pretrained import restricted as restriction
 
 IMAGENET, IMAGENET100 = "imagenet-1k", "imagenet-100"
-DEFAULT_RECIPE = "lbgen-table5"  # of ResNet-50, the default backbone; ViT-S has lbgen-table5-vit
 IMAGES_PER_CLASS = 1300  # lbGen §3.3; ImageNet's classes have 732 to 1,300
 SIZE_PX = Option("size_px", "int", 224, "side of the square of a test image that is shown", minimum=16)
 EVAL_CROP = 224 / 256  # of a test image's central square, as ConvNeXt evaluates (protocols §3.4)
@@ -42,7 +41,7 @@ def options(*, classes: str = IMAGENET, probe: str = "") -> tuple[Option, ...]:
         Option("classes", "str", classes, "what a network is taught: a class list, or a JSON file of ImageNet's wnids"),
         SIZE_PX,
         Option("store_px", "int", 256, "side of the training copies", minimum=16),  # ours: ConvNeXt's evaluation side
-        *learner.options(recipe=DEFAULT_RECIPE, backbone="resnet50", probe=probe, images_per_class=IMAGES_PER_CLASS),
+        *learner.options(recipe="", backbone="resnet50", probe=probe, images_per_class=IMAGES_PER_CLASS),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vgbench import Backbone, ClassList, Graph, Images, Node, Option, Part, UsageError, stages
+from vgbench.errors import UnknownName
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,25 @@ class Curriculum:
 def options(*, recipe: str, backbone: str, probe: str, images_per_class: int) -> tuple[Option, ...]:
     """Return the options that every task on a pre-trained network has, with one world's defaults."""
     return (
-        Option("recipe", "str", recipe, "training recipe of the network"),
+        Option("recipe", "str", recipe, "training recipe of the network" + ("" if recipe else " (default: its own)")),
         Option("samples_seen", "int", None, "training samples (default: the recipe's)", minimum=1),
         Option("probe", "str", probe, "probe on the features of a backbone trained elsewhere"),
         Option("backbone", "str", backbone, "a declared backbone, or a timm architecture", axis="row"),
         Option("images_per_class", "count", images_per_class, "images asked of the source for each kind", axis="row"),
     )
+
+
+def recipe_of(g: Graph, options: Mapping[str, Any]) -> Part:
+    """Return the recipe of the options, or the one that their backbone's part names; ``UsageError`` for neither."""
+    if not options["recipe"]:
+        try:
+            return g.part("recipe", g.part("backbone", options["backbone"]).values["recipe"])
+        except (UnknownName, KeyError):
+            raise UsageError(
+                f"by which recipe is {options['backbone']} trained? None is declared for it",
+                hint="for example: --recipe lbgen-table5; see: vgbench list parts",
+            ) from None
+    return g.part("recipe", options["recipe"])
 
 
 def backbone(
@@ -48,8 +62,9 @@ def backbone(
     permuted: bool = False,
 ) -> Backbone:
     """Pre-train the options' network on the subject's images, or take its initialisation."""
-    recipe = g.part("recipe", options["recipe"])
+    recipe = recipe_of(g, options)
     arch, arch_args = stages.architecture(g, options["backbone"])
+    refuse_layer_scale(g, recipe, options["backbone"])
     return stages.backbone(
         g,
         stages.pack(g, subject, store_px=store_px),
@@ -61,6 +76,16 @@ def backbone(
         permute_labels=permuted,
         rate=stages.training_rate(g, options["backbone"], input_px=recipe.values["input_px"]),
     )
+
+
+def refuse_layer_scale(g: Graph, recipe: Part, name: str) -> None:
+    """Refuse a recipe with a layer scale for a backbone that is declared to have none: a worker would, but late."""
+    try:
+        has_one = g.part("backbone", name).values.get("has_layer_scale", True)
+    except UnknownName:  # timm's: the parent process cannot ask it
+        return
+    if recipe.values.get("layer_scale") and not has_one:
+        raise UsageError(f"recipe {recipe.name} sets a layer scale, and {name} has none", hint="recipe=lbgen-table5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +109,7 @@ def learner(g: Graph, subject: Images | Backbone, of: Curriculum, options: Mappi
     curriculum's real images. ``UsageError`` where there is neither.
     """
     if isinstance(subject, Images):
-        recipe = g.part("recipe", options["recipe"])
+        recipe = recipe_of(g, options)
 
         def by_head(**how: bool) -> Callable[[Node], Node]:
             network = backbone(g, subject, options, store_px=of.store_px, **how)

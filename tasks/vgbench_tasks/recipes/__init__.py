@@ -97,15 +97,19 @@ TOYBOX_RESNET = Part(
     summary="a ResNet of four blocks, 16 to 64 channels, for images of 32 to 64 px",
 )
 # The two of lbGen. ``gflop``: one forward pass at 224 px, for estimates (torch's counter of matrix products and
-# convolutions; of ViT-S 8.5 and the .7 of attention's own products, which it leaves out).
+# convolutions; of ViT-S 8.5 and the .7 of attention's own products, which it leaves out). ``recipe``: Table 5's for it.
 RESNET50 = Part(
-    "backbone", "resnet50", "1", values={"arch": "resnet50", "arch_args": {}, "gflop": 8.2}, summary="timm's resnet50"
+    "backbone",
+    "resnet50",
+    "1",
+    values={"arch": "resnet50", "arch_args": {}, "gflop": 8.2, "recipe": "lbgen-table5", "has_layer_scale": False},
+    summary="timm's resnet50",
 )
 VIT_S = Part(
     "backbone",
     "vit-s",
     "1",
-    values={"arch": "vit_small_patch16_224", "arch_args": {}, "gflop": 9.2},
+    values={"arch": "vit_small_patch16_224", "arch_args": {}, "gflop": 9.2, "recipe": "lbgen-table5-vit"},
     summary="timm's vit_small_patch16_224",
 )
 

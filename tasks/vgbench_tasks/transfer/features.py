@@ -23,7 +23,13 @@ def probed(
     The features of all training images are the same node as without ``fraction`` or ``shots`` only where all are kept:
     fewer images are fewer features to extract.
     """
-    teaching = stages.subset(g, stages.labelled(g, train, classes), fraction=fraction, shots=shots)
+    teaching = stages.subset(
+        g,
+        stages.labelled(g, train, classes),
+        fraction=fraction,
+        shots=shots,
+        least=probe.values.get("min_per_class", 1),
+    )
     return stages.probed(
         g,
         stages.features(g, stages.pack(g, teaching, store_px=size_px), network),
