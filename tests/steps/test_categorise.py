@@ -114,4 +114,6 @@ def test_control_of_a_bias_is_shown_by_its_accuracy(tmp_path: Path, right: int, 
 def test_row_whose_order_is_lost_is_refused() -> None:
     """All of a row's probability lies outside the test's classes, and float32 leaves none for these."""
     with pytest.raises(ValueError, match="they cannot be told apart"):
-        by_restricted(np.asarray([[0.1, 0.2, 0.3, 0.4], [1.0, 0.0, 0.0, 0.0]], np.float32), CATEGORIES[:2])
+        by_restricted(
+            np.asarray([[0.1, 0.2, 0.3, 0.4], [1.0, 0.0, 0.0, 0.0]], np.float32), [("cat", (1, 2)), ("dog", (3,))]
+        )
