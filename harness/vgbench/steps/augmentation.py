@@ -59,7 +59,7 @@ def transform_of(recipe: Recipe) -> Transform | None:
 def posterized(image: Image.Image, bits_to_keep: int, **_: object) -> Image.Image:
     """Posterize as timm does; to no bits at all, which RandAugment asks for at its highest magnitude, means black.
 
-    So it was in every Pillow that published recipes were run with; Pillow 12 refuses it.
+    Pillow 13 refuses it.
     """
     if not bits_to_keep:
         return Image.new(image.mode, image.size)
