@@ -27,7 +27,7 @@ from vgbench.testing import observers
 from vgbench.toybox.downstream import DOWNSTREAM
 from vgbench.types import Scored, Step
 from vgbench_tasks.datasets import toybox_draw
-from vgbench_tasks.transfer import SETS
+from vgbench_tasks.transfer.twin import SETS
 
 SMALL = "world=coarse,size_px=32,recipe=toybox-small,samples_seen=640"
 N = 1_600
