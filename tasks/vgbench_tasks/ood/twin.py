@@ -21,8 +21,8 @@ from vgbench_tasks.pretrained.restricted import restricted
 # Each drawn set (vgbench.toybox.sets), whether it holds the coarse kinds alone, and what its images are.
 SHIFTS = {
     "sketches": (False, "objects on plain grey in a texture of no kind"),
-    "renditions": (True, "the 16 coarse kinds in the texture and on the background of others"),
-    "poses": (True, "the 16 coarse kinds, turned and covered as far as the dials go"),
+    "renditions": (True, "the coarse kinds in others' textures and backgrounds"),
+    "poses": (True, "the coarse kinds, turned and covered as far as the dials go"),
 }
 N_TEST = Option("n_test", "int", 2_000, "test images", minimum=1)
 
