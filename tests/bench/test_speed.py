@@ -17,6 +17,7 @@ from vgbench.bench.speed import Measured, apart, interleaved
 from vgbench.commands.answers import SpeedAnswer
 from vgbench.images import decode
 from vgbench.steps.recipe import Recipe
+from vgbench_tasks.recipes.imagenet import RECIPES
 
 SOME = Measured("some", 2.0, 1.5, is_limit=False, n=3, medians={}, threads={}, load=0.0)
 
@@ -55,6 +56,12 @@ def test_embedding_is_compared_with_its_halves() -> None:
     assert found.id == "embed/tiny" and set(seconds) == {"decoding", "network", "both"} == set(found.threads)
     assert 0 < found.facts["cores"] < 2.3
     assert found.ratio == seconds["both"] / max(seconds["decoding"], seconds["network"])
+
+
+def test_pretrain_measures_the_recipe_that_is_published() -> None:
+    """A benchmark of the core cannot import a task's recipe: it repeats the values, and they are the same."""
+    published = next(part for part in RECIPES if part.name == "lbgen-table5").values
+    assert {name: published[name] for name in TABLE_5} == TABLE_5
 
 
 def test_training_from_a_pack_is_compared_with_the_same_step_in_memory() -> None:
