@@ -1,4 +1,4 @@
-"""What a class's prompts are, by a strategy that a plugin offers: the graph piece of sources that ask with text."""
+"""What a class's prompts are, and its negative one, by strategies that plugins offer: for sources that take text."""
 
 from __future__ import annotations
 
@@ -42,6 +42,21 @@ def prompts_of(
     if values.get("weights"):
         params["weights"] = g.weights(values["weights"])
     return g.node(replace(PROMPT, needs=part.needs), params=params)
+
+
+def negative_of(g: Graph, entry: ClassEntry, classes: ClassList, *, strategy: str, text: str) -> str:
+    """Return a class's negative prompt: ``text``, or what the part of kind ``negatives`` named ``strategy`` says.
+
+    Such a part's ``text`` follows the names of all other classes of the list where its ``others`` is true, so that the
+    images of a class are other ones in another list. ``UsageError`` where both are given.
+    """
+    if not strategy:
+        return text
+    if text:
+        raise UsageError(f"negatives={strategy} and negative={text!r} are both given", hint="leave one out")
+    values = g.part("negatives", strategy).values
+    others = [other.name for other in classes.classes if other.name != entry.name] if values["others"] else []
+    return ", ".join((*others, values["text"]))
 
 
 def _place(g: Graph, entry: ClassEntry, strategy: str, name: str, path: str | None) -> Place:

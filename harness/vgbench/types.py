@@ -61,8 +61,9 @@ class ClassList:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A named piece of a protocol that third parties can add. Kinds: backbone, encoder, probe, prompts, recipe, scorer.
+    """A named piece of a protocol that third parties can add.
 
+    Kinds: backbone, encoder, negatives, probe, prompts, recipe, scorer.
     Used as a step param: kind, name, version and values enter the key, ``entry`` ("module:function") does not.
     ``needs``: libraries beyond the base dependencies, as in ``StepRef``; not in the key either. ``assumed``: the values
     that no source states, by name, and why they are as they are; shown, not in the key.

@@ -12,9 +12,10 @@ import pytest
 import torch
 from tests.conftest import Answer
 from tests.diffusion import made
-from tests.diffusion.test_images import source
+from tests.diffusion.test_images import hashes, source
 from transformers import T5Config, T5ForConditionalGeneration
 
+from vgbench import prompting
 from vgbench.locate import Locator
 from vgbench.planning import Builder
 from vgbench.registry import Registry
@@ -130,6 +131,46 @@ def plugin(folder: Path, code: str) -> None:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[vgbench]\nmine = my_plugin\n")
+
+
+def test_genbenchs_negative_prompt_names_the_other_classes_and_then_faults() -> None:
+    """Luodian/GenBench, generation_utils.py: all other names (its sample of ten is overwritten), 28 faults, a comma."""
+    registry = Registry()
+    graph, classes = Builder(registry, Locator(), {}, supposing=True), registry.class_list("toybox16")
+    fish = next(entry for entry in classes.classes if entry.name == "fish")
+    found = prompting.negative_of(graph, fish, classes, strategy="genbench", text="")
+    names = [entry.name for entry in classes.classes if entry is not fish]
+    assert found.split(", ")[: len(names)] == names
+    assert found.split(", ")[len(names) :][:2] == ["((disfigured))", "((bad art))"]
+    assert found.endswith(", out of focus, censorship,")
+    assert len(found.split(", ")) == len(names) + 28
+    assert prompting.negative_of(graph, fish, classes, strategy="", text="grey") == "grey"
+
+
+def test_a_negative_strategy_reaches_the_images(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    pipeline = made.sd(tmp_path / "sd")
+
+    def drawn(**options: str) -> Any:
+        home = tmp_path / "-".join(options.values())
+        asked = ("--source", source(pipeline, guidance=5, **options), "--classes", "toybox16/star,fish", "-n", "4")
+        answer = vgbench("--home", str(home), "preview", *asked)
+        assert answer.code == 0, answer.err
+        return hashes(home)
+
+    by_strategy = drawn(negatives="genbench")
+    assert by_strategy != drawn(negative="grey")
+    assert len(by_strategy) == 8
+
+
+def test_two_negative_prompts_and_an_unknown_one_are_refused(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    def refused(**options: str) -> str:
+        asked = ("--source", source(tmp_path, **options), "--classes", "toybox16/star", "-n", "1")
+        answer = vgbench("preview", *asked)
+        assert answer.code == 2
+        return answer.err
+
+    assert "negatives=genbench and negative='grey' are both given" in refused(negatives="genbench", negative="grey")
+    assert "did you mean 'genbench'" in refused(negatives="genbanch").replace('"', "'")
 
 
 def test_third_parties_add_strategies(vgbench: Callable[..., Answer], tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""Prompt strategies for generators that do more than fill in a class's name.
+"""Prompt strategies for generators that do more than fill in a class's name, and those of negative prompts.
 
 A part of kind ``prompts`` with an ``entry`` is a function that runs in a worker (vgbench.steps.prompt); third parties
-add theirs in the same way. Parts with ``templates`` lie with the data sets they were written for.
+add theirs in the same way. Parts with ``templates`` lie with the data sets they were written for. A part of kind
+``negatives`` says what no image should show: ``text``, after the names of the other classes where ``others`` is true.
 """
 
 from __future__ import annotations
@@ -11,6 +12,13 @@ from collections.abc import Iterable
 from vgbench import Part, WeightsSpec, hookimpl
 
 RESTRICTION = ",highly detailed,hires,8k,sharp focus"  # GenBench generation_utils.py, `sharp_focus` (protocols §1.3)
+# GenBench generation_utils.py, `sampling_images` with `neg_prompts` (Luodian/GenBench, commit ab705b9), comma and all.
+FAULTS = (
+    "((disfigured)), ((bad art)), ((deformed)), ((poorly drawn)), ((extra limbs)), ((close up)), ((b&w)), "
+    "weird colors, blurry, lowres, bad anatomy, bad hands, text, error, missing fingers, extra digit, fewer digits, "
+    "cropped, worst quality, low quality, normal quality, jpeg artefacts, signature, watermark, username, blurry, "
+    "out of focus, censorship,"
+)
 KEYTOTEXT = "keytotext"
 _T5 = ("torch", "transformers", "safetensors", "sentencepiece")
 _WRITE = "vgbench_plugins.prompts.write"
@@ -31,6 +39,8 @@ def vgbench_offer_parts() -> Iterable[Part]:
     ):
         sampled = {"uses": ["name"], "template": template, "weights": KEYTOTEXT}
         yield Part("prompts", name, "1", f"{_WRITE}:sentences", sampled, summary, needs=_T5)
+    summary = "the names of the other classes, then 28 words for faulty images (GenBench's negative prompt)"
+    yield Part("negatives", "genbench", "1", values={"others": True, "text": FAULTS}, summary=summary)
 
 
 @hookimpl

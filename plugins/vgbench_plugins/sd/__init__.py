@@ -126,7 +126,8 @@ def draw(g: Graph, entry: ClassEntry, request: DataRequest, options: Mapping[str
     places = {"wordnet": options["wordnet"]}
     strategy, n = _strategy(options), options["n_prompts"]
     prompts = prompting.prompts_of(g, entry, request.classes, strategy, n=n, places=places)
-    return diffusion.images_of(g, entry, prompts, _recipe(g, options))
+    negative = prompting.negative_of(g, entry, request.classes, strategy=options["negatives"], text=options["negative"])
+    return diffusion.images_of(g, entry, prompts, _recipe(g, options, negative))
 
 
 def _strategy(options: Mapping[str, Any]) -> str:
@@ -134,7 +135,7 @@ def _strategy(options: Mapping[str, Any]) -> str:
     return str(options["prompts"] or default)
 
 
-def _recipe(g: Graph, options: Mapping[str, Any]) -> Recipe:
+def _recipe(g: Graph, options: Mapping[str, Any], negative: str) -> Recipe:
     """Fill what is not given with the model's own, so that equal work has equal keys however it is asked for."""
     from vgbench.diffusion import Recipe
 
@@ -164,7 +165,7 @@ def _recipe(g: Graph, options: Mapping[str, Any]) -> Recipe:
         vae=g.path(options["vae"]) if options["vae"] is not None else None,
         lora=lora,
         lora_scale=options["lora_scale"],
-        negative=options["negative"],
+        negative=negative,
         safety=options["safety"],
         attempts=options["attempts"],
         codec=codec,
@@ -226,6 +227,7 @@ _OPTIONS = (
         "prompts", "str", "", "prompt strategy: a part of kind prompts, or dataset-templates (default: the model's)"
     ),
     Option("negative", "str", "", "negative prompt"),
+    Option("negatives", "str", "", "in its place a strategy: a part of kind negatives"),
     Option("n_prompts", "int", N_PROMPTS, "how many prompts a strategy that samples writes", minimum=1),
     Option("wordnet", "path", None, "folder of WordNet 3.0's database (data.noun), for prompts=hypernym"),
     Option("steps", "int", None, "denoising steps (default: the model's: 50; toybox 8)", minimum=1),
