@@ -1,8 +1,9 @@
 """The nearest vectors of many by cosine: exactly, or by an index of faiss that knows what it misses.
 
-An index is a folder: ``vectors.npy`` (N, D) float32 of length 1, for the approximate kinds ``index.faiss`` besides, and
-``index.json``. Both are memory-mapped. How many lists are probed is measured when it is built: the fewest at which
-search finds ``RECALL`` of what exact search finds, for some of its own vectors.
+An index is a folder: ``vectors.npy`` (N, D) float32 of length 1 and ``index.json``; for the approximate kinds
+``index.faiss`` besides, and ``few.npy`` (F, D), by which the nearest of its lists are found. The large ones are
+memory-mapped. How many lists are probed is measured when it is built: the fewest at which search finds ``RECALL`` of
+what exact search finds, for some of its own vectors.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from vgbench.clusters import Clusters
 
 Kind: TypeAlias = Literal["flat", "ivf-flat", "ivf-pq"]
-VECTORS_FILE, FAISS_FILE, META_FILE = "vectors.npy", "index.faiss", "index.json"
+VECTORS_FILE, FAISS_FILE, FEW_FILE, META_FILE = FILES = ("vectors.npy", "index.faiss", "few.npy", "index.json")
 FLAT_UP_TO, IVF_UP_TO = 100_000, 5_000_000  # vectors; performance.md §4
 K = 10
 RECALL = (
@@ -48,7 +49,7 @@ class Index:
     kind: Kind
     vectors: Any  # (N, D), memory-mapped
     lists: Any = None
-    centroids: Any = None  # (L, D)
+    clusters: Clusters | None = None  # their centres are the lists'
     n_lists: int = 0
     nprobe: int = 0
     recall: float = 1.0
@@ -58,11 +59,11 @@ class Index:
         """Open an index that `build` wrote; nothing is read before it is searched."""
         meta = json.loads((folder / META_FILE).read_text())
         vectors = np.load(folder / VECTORS_FILE, mmap_mode="r")
-        lists = None
-        if meta["kind"] != "flat":
-            lists = faiss.read_index(str(folder / FAISS_FILE), faiss.IO_FLAG_MMAP)
-        centroids = None if lists is None else _centroids(lists)
-        return cls(meta["kind"], vectors, lists, centroids, meta["n_lists"], meta["nprobe"], meta["recall"])
+        if meta["kind"] == "flat":
+            return cls(meta["kind"], vectors)
+        lists = faiss.read_index(str(folder / FAISS_FILE), faiss.IO_FLAG_MMAP)
+        clusters = Clusters(np.load(folder / FEW_FILE), np.array(meta["lists_of_few"]), _centroids(lists))
+        return cls(meta["kind"], vectors, lists, clusters, meta["n_lists"], meta["nprobe"], meta["recall"])
 
     def search(self, queries: NDArray[Any], k: int, *, nprobe: int | None = None) -> Found:
         """Return the k nearest of each query (Q, D), which need not be of length 1, by cosine.
@@ -70,12 +71,11 @@ class Index:
         For a large k more lists are probed than were for ten: so many that they hold several times k vectors.
         """
         asked = unit(queries)
-        if self.lists is None:
+        if self.clusters is None:
             return exact(asked, self.vectors, k)
         deep = math.ceil(DEEP * k * self.n_lists / len(self.vectors))
         n_probed = nprobe or min(self.n_lists, max(self.nprobe, deep))
-        # The nearest lists by numpy's product: on one thread faiss's took 2.2 s for 200 × 50,000, numpy's 0.1.
-        near, lists = exact(asked, self.centroids, n_probed)
+        near, lists = self.clusters.search(asked, n_probed)
         self.lists.nprobe = n_probed
         if self.kind == "ivf-flat":
             similarities, rows = self.lists.search_preassigned(asked, k, lists, near)
@@ -101,8 +101,11 @@ def build(folder: Path, vectors: NDArray[Any], kind: Kind | Literal["auto"]) -> 
     if kind != "flat":
         found = _tuned(_with_lists(kind, stored, n, dimensions))
         faiss.write_index(found.lists, str(folder / FAISS_FILE))
-    meta = {name: getattr(found, name) for name in ("kind", "n_lists", "nprobe", "recall")}
+    meta: dict[str, Any] = {name: getattr(found, name) for name in ("kind", "n_lists", "nprobe", "recall")}
     meta |= {"n": n, "dimensions": dimensions}
+    if found.clusters is not None:
+        np.save(folder / FEW_FILE, found.clusters.few)
+        meta["lists_of_few"] = found.clusters.sizes.tolist()
     (folder / META_FILE).write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
     return found
 
@@ -153,7 +156,7 @@ def _with_lists(kind: Kind, vectors: Any, n: int, dimensions: int) -> Index:
         block = np.ascontiguousarray(vectors[start : start + BLOCK])
         ids, nearest = np.arange(start, start + len(block)), clusters.nearest(block)
         lists.add_core(len(block), *map(faiss.swig_ptr, (block, ids, nearest)))
-    return Index(kind, vectors, lists, _centroids(lists), n_lists)
+    return Index(kind, vectors, lists, clusters, n_lists)
 
 
 def _centroids(lists: Any) -> Float:

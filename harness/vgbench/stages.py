@@ -79,7 +79,7 @@ ENCODE_CAPTIONS = StepRef(
 )
 ENCODE_CORPUS = replace(ENCODE_CAPTIONS, id="vgbench.encode_corpus", entry="vgbench.steps.captions:encode_corpus")
 INDEX_KINDS = ("flat", "ivf-flat", "ivf-pq")
-INDEX = StepRef("vgbench.index", "2", "vgbench.steps.index:index", rate=Rate(50_000, 2_100), needs=("faiss",))
+INDEX = StepRef("vgbench.index", "3", "vgbench.steps.index:index", rate=Rate(50_000, 2_100), needs=("faiss",))
 MTS = StepRef("vgbench.mts", "1", "vgbench.steps.similarity:mts", rate=Rate(10_000))
 SCORE = StepRef("vgbench.score", "3", "vgbench.steps.score:score", rate=Rate(43_000, 75))
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from vgbench.bench.knn import clustered
+from vgbench.clusters import Clusters
 from vgbench.neighbours import META_FILE, RECALL, Index, build, exact, recall, unit
 
 N = 20_000
@@ -60,6 +61,27 @@ def test_many_neighbours_are_found_too(kind: str, vectors: np.ndarray, tmp_path:
     found = build(tmp_path, vectors[:N], kind)  # type: ignore[arg-type]  # a parameter
     rows = found.search(vectors[N : N + 20], 500)[1]
     assert rows.min() >= 0 and recall(rows, plain(vectors[N : N + 20], vectors[:N], 500)) >= 0.9
+
+
+def test_two_levels_choose_the_lists_that_comparing_with_all_chooses(vectors: np.ndarray) -> None:
+    clusters = Clusters.of(vectors[:N], 900)
+    queries = vectors[N:]
+    similarities, numbers = clusters.search(queries, 12)
+    true = exact(queries, clusters.centres, 12)
+    assert recall(numbers, true[1]) >= 0.99
+    assert np.allclose(similarities, np.take_along_axis(queries @ clusters.centres.T, numbers, 1), atol=1e-5)
+    every = clusters.search(queries, 900)
+    assert np.array_equal(np.sort(every[1], axis=1), np.broadcast_to(np.arange(900), (len(queries), 900)))
+    assert (np.diff(every[0], axis=1) <= 0).all()
+
+
+def test_where_the_few_have_too_few_there_is_none(vectors: np.ndarray) -> None:
+    """One of the few may have a single centre: what is missing is -1, which faiss passes over."""
+    few = unit(np.eye(64, 512))
+    sizes = np.array([1] * 63 + [300])
+    clusters = Clusters(few, sizes, unit(np.concatenate([few[:63], np.repeat(few[63:], 300, axis=0)])))
+    similarities, numbers = clusters.search(few[:1], 40)
+    assert numbers[0, 0] == 0 and (numbers[np.isneginf(similarities)] == -1).all() and (numbers >= -1).all()
 
 
 def test_tuning_notices_lists_that_split_neighbours(tmp_path: Path) -> None:

@@ -104,11 +104,11 @@ def _index(staging: Path, by: str, node: Node, store: Store) -> dict[str, Any]:
     import faiss
     import numpy as np
 
-    from vgbench.neighbours import FAISS_FILE, META_FILE, VECTORS_FILE
+    from vgbench.neighbours import FAISS_FILE, FILES, META_FILE, VECTORS_FILE
 
     made, folder = store.use(node.digest), staging / by
     folder.mkdir()
-    for name in (VECTORS_FILE, FAISS_FILE, META_FILE):
+    for name in FILES:
         if (made / name).exists():
             shutil.copyfile(made / name, folder / name)
     about: dict[str, Any] = json.loads((folder / META_FILE).read_text())

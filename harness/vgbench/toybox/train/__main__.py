@@ -18,7 +18,7 @@ MODELS = {
     "diffusion": "a StableDiffusionPipeline; an hour or more on one core",
 }
 READS = {"vae": ("judge",), "diffusion": ("clip", "vae", "judge")}
-STARTS = ("clip", "diffusion")  # may begin with the weights of a finished model
+STARTS = ("clip", "vae", "diffusion")  # may begin with the weights of a finished model
 PIECES = ("vae", "diffusion")  # go on from where they stopped: the same command again
 
 

@@ -52,8 +52,8 @@ class Recipe:
     ``bias``: the dials of background, texture and context of the images that it learns from. ``coarse``: how often an
     image of one of the 16 coarse kinds is shown against another. ``shift``: noisier steps are drawn more often, as in
     Stable Diffusion 3 (Esser et al. 2024, equation 23): what an object is, is decided there. ``rank``: of a LoRA on
-    every convolution and linear layer, in place of training the whole UNet. ``judged``: images that the judge is shown
-    at the end.
+    every convolution and linear layer, in place of training the whole UNet. ``plain``: share of captions that name the
+    kind alone: so it is learned what goes with a kind unsaid. ``judged``: images that the judge is shown at the end.
     """
 
     n_images: int = 100_000
@@ -65,6 +65,7 @@ class Recipe:
     shift: float = 2.0
     bias: float = 0.0
     rank: int = 0
+    plain: float = 0.0
     first_image: int = 3_000_000
     judged: int = 640
     seed: int = 0
@@ -185,15 +186,18 @@ class Corpus:
         save_file({"latents": latents}, stored)
         return cls(pages, latents)
 
-    def captions(self, rows: NDArray[np.int64], step: int) -> list[str]:
-        """Return captions of some images, other words at every step; a tenth of them empty."""
+    def captions(self, rows: NDArray[np.int64], step: int, *, plain: float = 0.0) -> list[str]:
+        """Return captions of some images, other words at every step; a tenth empty, ``plain`` naming the kind alone."""
         stream = np.uint64((int(_EPOCH_STREAM) + step * 0x9E3779B97F4A7C15) % 2**64)
         given = self.pages.seeds[rows] ^ stream
-        coins = uniform(random_words(given, 2 + len(words.FACTORS)))
+        n = 1 + len(words.FACTORS)
+        coins = uniform(random_words(given, n + 2))
+        is_other = np.array([False, *(factor != "kind" for factor in words.FACTORS), False, False])
+        coins[np.ix_(coins[:, n + 1] < plain, is_other)] = 1.0  # a coin of 1 names nothing
         return [
             ""
-            if coin[-1] < DROPPED
-            else web.captioned(self.pages.factors, int(row), int(self.pages.digit[row]), coin[:-1])
+            if coin[n] < DROPPED
+            else web.captioned(self.pages.factors, int(row), int(self.pages.digit[row]), coin[:n])
             for row, coin in zip(rows, coins, strict=True)
         ]
 
@@ -245,8 +249,9 @@ def train(
         share = recipe.shift * share / (1 + (recipe.shift - 1) * share)  # evenly spread over a batch, then shifted
         at = (share * len(signal)).long().clamp(max=len(signal) - 1)
         with torch.no_grad():
-            hidden = text(tokenised(tok, corpus.captions(rows.numpy(), step))).last_hidden_state
-        found = unet(noise_of.add_noise(clean, noise, at), at, hidden).sample
+            hidden = text(tokenised(tok, corpus.captions(rows.numpy(), step, plain=recipe.plain))).last_hidden_state
+        with torch.autocast("cpu", torch.bfloat16):
+            found = unet(noise_of.add_noise(clean, noise, at), at, hidden).sample.float()
         wanted = noise_of.get_velocity(clean, noise, at)
         each = functional.mse_loss(found, wanted, reduction="none").mean((1, 2, 3))
         run.descend((weight[at] * each).mean())

@@ -35,13 +35,13 @@ _LAYERS = ((32, 2), (48, 1), (64, 2), (64, 1), (96, 2), (96, 1), (128, 1))  # wi
 class Recipe:
     """Numbers of the judge's training (ours)."""
 
-    n_images: int = 60_000
-    epochs: int = 6
-    batch: int = 128
-    lr: float = 3e-3
+    n_images: int = 240_000
+    epochs: int = 8
+    batch: int = 256
+    lr: float = 4e-3
     weight_decay: float = 0.02
     seed: int = 0
-    threads: int = 1
+    threads: int = 2
 
 
 class Judge(nn.Module):
@@ -89,9 +89,11 @@ def train(out: Path, recipe: Recipe) -> dict[str, float]:
         order = torch.from_numpy(rng.permutation(recipe.n_images))
         for at in range(0, recipe.n_images - recipe.batch + 1, recipe.batch):
             rows = order[at : at + recipe.batch]
-            logits = judge(_augmented(pixels[rows], rng))
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = judge(_augmented(pixels[rows], rng))
             losses = [
-                functional.cross_entropy(logits[name], truth[name][rows]) / math.log(ANSWERS[name]) for name in FACTORS
+                functional.cross_entropy(logits[name].float(), truth[name][rows]) / math.log(ANSWERS[name])
+                for name in FACTORS
             ]
             optimiser.zero_grad(set_to_none=True)
             torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]

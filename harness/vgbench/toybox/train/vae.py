@@ -36,7 +36,7 @@ class Recipe:
     threads: int = 1
 
 
-def build(channels: int, scaling_factor: float = 1.0) -> AutoencoderTiny:
+def build(channels: int) -> AutoencoderTiny:
     """Return the untrained autoencoder: no block works at 64 px, where it would cost most."""
     return AutoencoderTiny(
         encoder_block_out_channels=(WIDTH,) * 3,
@@ -44,15 +44,23 @@ def build(channels: int, scaling_factor: float = 1.0) -> AutoencoderTiny:
         num_encoder_blocks=(0, 2, 3),
         num_decoder_blocks=(3, 2, 0),
         latent_channels=channels,
-        scaling_factor=scaling_factor,
+        scaling_factor=1.0,
     )
 
 
-def train(out: Path, recipe: Recipe, *, judge: Path, minutes: float | None = None) -> dict[str, float]:
-    """Train or go on training in ``out``; write the model to ``out/vae``; return what the judge sees in its images."""
+def train(
+    out: Path, recipe: Recipe, *, judge: Path, start: Path | None = None, minutes: float | None = None
+) -> dict[str, float]:
+    """Train or go on training in ``out``; write the model to ``out/vae``; return what the judge sees in its images.
+
+    ``start``: the folder of a finished model, whose decoder alone is trained: what a UNet learned of its latents stays
+    true.
+    """
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(recipe.threads)
-    model = build(recipe.channels).to(memory_format=torch.channels_last)
+    model = build(recipe.channels) if start is None else AutoencoderTiny.from_pretrained(start).float()
+    model.to(memory_format=torch.channels_last)
+    model.encoder.requires_grad_(start is None)
     run = Run.open(out, model, asdict(recipe), lr=recipe.lr, weight_decay=recipe.weight_decay, decay=0.995)
     pixels = drawn(recipe.n_images, first=recipe.first_image)
     generator = torch.Generator()
@@ -60,15 +68,16 @@ def train(out: Path, recipe: Recipe, *, judge: Path, minutes: float | None = Non
     for step in run.steps(recipe.steps, minutes=minutes):
         generator.manual_seed(recipe.seed * 1_000_003 + step)
         wanted = scaled(pixels[torch.randint(len(pixels), (recipe.batch,), generator=generator)])
-        latents = model.encoder(wanted)
-        noisy = latents + recipe.noise * torch.randn(latents.shape, generator=generator)
-        made = model.decoder(noisy)
+        with torch.autocast("cpu", torch.bfloat16):
+            latents = model.encoder(wanted).float()
+            noisy = latents + recipe.noise * torch.randn(latents.shape, generator=generator)
+            made = model.decoder(noisy).float()
         fit = functional.mse_loss(made, wanted) + 0.1 * functional.l1_loss(made, wanted)
         run.descend(fit + 1e-3 * (latents.square().mean() - 1).square() + 1e-3 * latents.mean().square())
         losses.append(functional.mse_loss(made.detach(), wanted).item())
         if step % 100 == 99:
             run.say(f"PSNR {psnr(float(np.mean(losses[-100:]))):.2f} dB, latents ± {latents.std():.2f}")
-    return _finish(run, recipe, out, judge)
+    return _finish(run, model, out, judge, is_new=start is None)
 
 
 def drawn(n: int, *, first: int, chunk: int = 4_096) -> Tensor:
@@ -103,15 +112,14 @@ def reconstructed(model: AutoencoderTiny, pixels: Tensor, *, batch: int = 250) -
     )
 
 
-def _finish(run: Run, recipe: Recipe, out: Path, judge: Path) -> dict[str, float]:
-    """Write the averaged weights in half precision, scaled so that latents have a standard deviation of 1."""
-    model = build(recipe.channels)
-    model.load_state_dict(run.averaged)
-    pixels, factors = judging.renders(N_JUDGED, judging.HELD_OUT_SPLIT)
-    with torch.no_grad():
-        spread = torch.cat([model.encode(scaled(part)).latents for part in torch.split(pixels[:1_000], 250)]).std()
-    model = build(recipe.channels, scaling_factor=round(1 / float(spread), 4))
+def _finish(run: Run, model: AutoencoderTiny, out: Path, judge: Path, *, is_new: bool) -> dict[str, float]:
+    """Write the averaged weights in half precision; a new model is scaled so that latents have a deviation of 1."""
     model.load_state_dict({name: value.half().float() for name, value in run.averaged.items()})
+    pixels, factors = judging.renders(N_JUDGED, judging.HELD_OUT_SPLIT)
+    if is_new:
+        with torch.no_grad():
+            spread = torch.cat([model.encode(scaled(part)).latents for part in torch.split(pixels[:1_000], 250)]).std()
+        model.register_to_config(scaling_factor=round(1 / float(spread), 4))
     made = reconstructed(model.eval(), pixels)
     figures = judging.accuracies(judging.load(judge), made, factors)
     figures["PSNR"] = round(psnr(float(functional.mse_loss(scaled(made), scaled(pixels)))), 2)
