@@ -41,7 +41,7 @@ class Clusters:
         """Return the nearest centre of each vector (N, D), of those that belong to the `NEAR` nearest of the few."""
         near = _highest(vectors @ self.few.T, min(NEAR, len(self.few)))
         best, found = np.full(len(vectors), -np.inf, np.float32), np.zeros(len(vectors), np.int64)
-        for i in np.flatnonzero(self.sizes):
+        for i in np.flatnonzero(self.sizes).tolist():
             mine = self._of(i)
             rows = np.flatnonzero((near == i).any(axis=1))
             similarities = vectors[rows] @ self.centres[mine].T
@@ -61,7 +61,7 @@ class Clusters:
         width = int(self.sizes.max())
         similarities = np.full((len(queries), n_few * width), -np.inf, np.float32)
         blocks = similarities.reshape(len(queries), n_few, width)
-        for i in np.unique(near):
+        for i in np.unique(near).tolist():
             rows, places = np.nonzero(near == i)
             blocks[rows, places, : self.sizes[i]] = queries[rows] @ self.centres[self._of(i)].T
         columns = _highest(similarities, min(n, similarities.shape[1]))
