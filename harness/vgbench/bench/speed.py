@@ -41,25 +41,38 @@ class Measured:
     versions: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Measured:
+        """Return what another process printed."""
+        return cls(
+            **{name: value for name, value in told.items() if name != "holds"} | {"breaks": tuple(told["breaks"])}
+        )
+
     @property
     def holds(self) -> bool:
         kept = self.ratio <= self.goal if self.is_limit else self.ratio >= self.goal
         return kept and not self.breaks
 
 
-def interleaved(calls: Mapping[str, Callable[[], object]], *, rounds: int = ROUNDS) -> dict[str, float]:
+def interleaved(
+    calls: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int = ROUNDS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
     """Call each once to warm up, then in ``rounds`` turns; return the median seconds of each.
 
-    Every other round goes backwards, so that a machine that slows down slows all alike.
+    Every other round goes backwards, so that a machine that slows down slows all alike. ``clock``: of what all do on
+    one thread, ``time.process_time`` does not count what other processes take.
     """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()
     for turn in range(rounds):
         for name in list(calls) if turn % 2 == 0 else reversed(list(calls)):
-            began = time.perf_counter()
+            began = clock()
             calls[name]()
-            seconds[name].append(time.perf_counter() - began)
+            seconds[name].append(clock() - began)
     return {name: median(found) for name, found in seconds.items()}
 
 
