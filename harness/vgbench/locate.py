@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib.util
 import json
 import re
@@ -207,19 +209,22 @@ class Locator:
         return Place(f"hf:{name}@{commit}", f"{HUB}{name}@{commit}")
 
     def _lock(self, name: str, entry: Mapping[str, Any]) -> None:
-        lock = read_lock(self.home)
-        self._write_lock(replace(lock, datasets={**lock.datasets, name: dict(entry)}))
+        self._change_lock(lambda lock: replace(lock, datasets={**lock.datasets, name: dict(entry)}))
 
     def lock_hub(self, repository: str, commit: str) -> None:
         """Record the commit that ``name@revision`` was when it was fetched."""
-        lock = read_lock(self.home)
-        self._write_lock(replace(lock, hub={**lock.hub, repository: commit}))
+        self._change_lock(lambda lock: replace(lock, hub={**lock.hub, repository: commit}))
 
-    def _write_lock(self, lock: Lock) -> None:
+    def _change_lock(self, changed: Callable[[Lock], Lock]) -> None:
+        """Read, change and replace the lock; another process that does so waits, where the file system can."""
         if self.home is None:
             raise UsageError("without a home nothing can be recorded")
-        content = {"schema": LOCK_SCHEMA, **asdict(lock)}
-        write_file(self.home / LOCK_FILE, json.dumps(content, indent=1, sort_keys=True) + "\n")
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / f".{LOCK_FILE}.turn").open("w") as turn:
+            with contextlib.suppress(OSError):  # a file system without locks: two at once may lose an entry
+                fcntl.flock(turn, fcntl.LOCK_EX)
+            content = {"schema": LOCK_SCHEMA, **asdict(changed(read_lock(self.home)))}
+            write_file(self.home / LOCK_FILE, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
     # ── hashing, each file once ──────────────────────────────────────────────────────────────────
 

@@ -33,6 +33,7 @@ POINTS_PER_LIST = 40  # k-means sees so many (ours; faiss warns below 39, and ta
 LISTS, MANY_LISTS = 4, 16  # times the square root of the number of vectors (faiss's guidelines: 4 to 16)
 MANY_FROM = 500_000  # vectors: here reading the lists takes longer than choosing them
 CODE_DIMENSIONS = 8  # of a vector to each byte of a product code
+CODES = 256  # that a byte can tell apart: k-means finds them among so many vectors at least
 DEEP = 4  # times k vectors lie in the lists that are probed (ours)
 RERANK = 10  # of k: so many candidates of product codes are compared exactly
 BLOCK = 65_536  # vectors compared at a time in exact search
@@ -88,7 +89,7 @@ def build(folder: Path, vectors: NDArray[Any], kind: Kind | Literal["auto"]) -> 
     """Write an index of vectors (N, D) into ``folder`` and open it.
 
     ``auto``: exact up to 100,000 vectors, inverted lists up to 5 million, product codes with exact rerank beyond.
-    Raises ``ValueError`` for no vectors, and for one that has no direction.
+    Raises ``ValueError`` for no vectors, for one that has no direction, and for too few to make product codes of.
     """
     if not len(vectors):
         raise ValueError("there is nothing to index")
@@ -98,6 +99,10 @@ def build(folder: Path, vectors: NDArray[Any], kind: Kind | Literal["auto"]) -> 
     if kind == "auto":
         kind = "flat" if n <= FLAT_UP_TO else "ivf-flat" if n <= IVF_UP_TO else "ivf-pq"
     found = Index(kind, stored)
+    if kind == "ivf-pq" and n < CODES:
+        raise ValueError(
+            f"ivf-pq makes codes of {CODES} vectors or more, and there are {n}: kind=flat compares with all"
+        )
     if kind != "flat":
         found = _tuned(_with_lists(kind, stored, n, dimensions))
         faiss.write_index(found.lists, str(folder / FAISS_FILE))

@@ -114,6 +114,20 @@ def test_cell_without_values_per_item_is_shown_but_not_tested(vgbench: Command, 
     assert column.difference == pytest.approx(0.3, abs=0.06)
 
 
+def test_values_are_shown_in_their_own_unit(vgbench: Command, tmp_path: Path) -> None:
+    """A distance is no percentage."""
+    made = []
+    for name, share in (("good", 0.9), ("bad", 0.6)):
+        for cell, right in trained(name, share):
+            (main,) = cell.metrics
+            made.append((cell.model_copy(update={"metrics": [main.model_copy(update={"unit": "distance"})]}), right))
+    write_run(tmp_path / "out", made)
+    answer = vgbench("compare", "out:good", "out:bad")
+    assert answer.code == 0, answer.err
+    assert "top1 %" not in answer.out and re.search(r"  0\.\d+  0\.\d+  \+0\.\d+  ", answer.out)
+    assert compared(vgbench("compare", "out:good", "out:bad", "--json")).columns[0].unit == "distance"
+
+
 # ── export ───────────────────────────────────────────────────────────────────────────────────────
 
 

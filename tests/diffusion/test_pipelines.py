@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from tests.conftest import Answer
 from tests.diffusion import made
 from tests.diffusion.test_images import CLASSES, source
@@ -121,6 +122,20 @@ def test_a_lora_is_in_the_key_and_one_that_does_not_fit_is_named(
     (tmp_path / "empty" / "readme.txt").write_text("nothing here")
     empty = vgbench("generate", "--source", source(folders["sd"], lora=tmp_path / "empty"), *form, "-o", "wrong")
     assert empty.code == 1 and "one .safetensors file is wanted; there: none" in empty.err
+
+
+def test_another_autoencoder_is_read_from_safetensors_alone(folders: dict[str, Path], tmp_path: Path) -> None:
+    """A pickle could run anything; what does not open is named, and is not the pipeline."""
+    base, other, pickled = folders["sd"], tmp_path / "other", tmp_path / "pickled"
+    vae = AutoencoderKL.from_pretrained(base / "vae")
+    with torch.no_grad():
+        vae.post_quant_conv.bias.add_(0.5)
+    vae.save_pretrained(other)
+    vae.save_pretrained(pickled, safe_serialization=False)
+    assert not torch.allclose(drawn(base, vae=str(other)), drawn(base), atol=1e-3)
+    for folder in (pickled, tmp_path):
+        with pytest.raises(ValueError, match=f"{folder}: diffusers cannot open it as an autoencoder"):
+            drawn(base, vae=str(folder))
 
 
 def test_a_folder_that_is_no_pipeline_is_named(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -262,6 +262,17 @@ def test_measured_cost_counts_shared_nodes_once_and_fixed_apart() -> None:
     assert unknown.fixed_seconds is None and unknown.reason and "before its seconds were kept" in unknown.reason
 
 
+def test_a_cell_whose_seconds_were_not_kept_is_named_beside_another_of_its_task() -> None:
+    made = world(sources=("s",))
+    old = [cell for cell, _ in made if (cell.task.name, cell.task.options["readout"]) == ("g/b", "cler")]
+
+    def production(cell: Cell) -> Production | None:
+        return None if cell in old else Production(fixed={}, marginal={"b" * 64: 8})
+
+    (found,) = measured(suite(made), production)
+    assert found.marginal_seconds is None and found.reason == "missing: g/b (made before its seconds were kept)"
+
+
 # ── Correlation ──────────────────────────────────────────────────────────────────────────────────
 
 

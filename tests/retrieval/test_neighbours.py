@@ -109,6 +109,8 @@ def test_vectors_without_a_direction_are_refused(tmp_path: Path) -> None:
         build(tmp_path, np.zeros((3, 4)), "flat")
     with pytest.raises(ValueError, match="has no direction"):
         build(tmp_path, np.full((3, 4), np.nan), "flat")
+    with pytest.raises(ValueError, match="makes codes of 256 vectors or more, and there are 4"):
+        build(tmp_path, np.eye(4), "ivf-pq")
     with pytest.raises(ValueError, match="nothing to index"):
         build(tmp_path, np.empty((0, 4)), "flat")
     with pytest.raises(ValueError, match="has no direction"):

@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,13 @@ def test_damaged_lock_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "lock.json").write_text("{")
     with pytest.raises(UsageError, match=r"lock\.json is not a lock file"):
         locate.read_lock(tmp_path)
+
+
+def test_two_at_once_lose_no_entry_of_the_lock(tmp_path: Path) -> None:
+    """Each reads, changes and replaces the whole file: they must take turns."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: Locator(tmp_path).lock_hub(f"me/set-{i}", f"{i:040x}"), range(60)))
+    assert len(locate.read_lock(tmp_path).hub) == 60
 
 
 # The kernel counts a child's peak from the fork on, with its parent's memory; VmHWM begins anew at exec.

@@ -395,6 +395,7 @@ class Comparison(Record):
     column: Digest
     name: str
     metric: str
+    unit: str
     higher_is_better: bool
     n: int
     a: Finite

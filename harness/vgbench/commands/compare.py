@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vgbench.commands.output import write, write_columns, write_json
 from vgbench.commands.sides import Found, find, uncompared_columns
-from vgbench.commands.table import column_names
+from vgbench.commands.table import PERCENT, column_names, is_share, shown, signed
 from vgbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def _comparisons(
                 column=column,
                 name=names[column],
                 metric=main.name,
+                unit=main.unit,
                 higher_is_better=main.higher_is_better,
                 n=main.n,
                 a=values[0],
@@ -178,17 +179,20 @@ def _write(answer: CompareAnswer) -> None:
         ("column", "metric", "A", "B", "A − B", "95 % interval", "p", "p (Holm)", "detectable", "verdict")
     ]
     for c in answer.columns:
-        interval = f"{_points(c.ci.lo)} to {_points(c.ci.hi)}" if c.ci else "–"
-        p = [_p(c.p), _p(c.p_holm), "–" if c.detectable is None else f"{100 * c.detectable:.1f}"]
-        shown = (f"{100 * c.a:.1f}", f"{100 * c.b:.1f}", _points(c.difference), interval, *p)
-        rows.append((c.name, f"{c.metric} %", *shown, c.verdict or f"not tested: {c.reason}"))
+        interval = f"{signed(c.ci.lo, c)} to {signed(c.ci.hi, c)}" if c.ci else "–"
+        p = [_p(c.p), _p(c.p_holm), "–" if c.detectable is None else shown(c.detectable, c)]
+        values = (shown(c.a, c), shown(c.b, c), signed(c.difference, c), interval, *p)
+        rows.append(
+            (c.name, f"{c.metric}{PERCENT if is_share(c) else ''}", *values, c.verdict or f"not tested: {c.reason}")
+        )
     write_columns(rows)
     write()
     for c in answer.columns:
         if c.scope:
             text = SCOPES[c.scope].format(a=c.a_runs, b=c.b_runs, n=c.n)
             write(f"{c.name}: {c.method}, {text}")
-    write("differences and what is detectable (power 0.8) in points; p (Holm) is corrected over the columns")
+    points = " in points" if all(is_share(c) for c in answer.columns) else ", of % in points"
+    write(f"differences and what is detectable (power 0.8){points}; p (Holm) is corrected over the columns")
     if answer.a.sees != answer.b.sees:
         write(f"unequal means: A's source sees {answer.a.sees}, B's {answer.b.sees}")
     for item in answer.uncompared:
@@ -196,13 +200,8 @@ def _write(answer: CompareAnswer) -> None:
     for c in answer.columns:
         if c.per_class is not None:
             write(f"\n{c.name} by class (no test: a cell holds no labels)")
-            lines = [(p.class_id, str(p.n), f"{100 * p.a:.1f}", f"{100 * p.b:.1f}", _points(p.difference))
-                     for p in c.per_class]  # fmt: skip
+            lines = [(p.class_id, str(p.n), shown(p.a, c), shown(p.b, c), signed(p.difference, c)) for p in c.per_class]
             write_columns([("class", "n", "A", "B", "A − B"), *lines])
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:+.1f}"
 
 
 def _p(value: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from vgbench.commands.suites import folded, suite_notes, write_suite
 
@@ -100,14 +100,26 @@ def _write_turned(console: Console, board: Leaderboard, names: Mapping[str, str]
     console.print(table)
 
 
-def is_share(column: Column) -> bool:
+class HasUnit(Protocol):
+    """A column of values, or a comparison of two."""
+
+    @property
+    def unit(self) -> str: ...
+
+
+def is_share(column: HasUnit) -> bool:
     """Say whether a column's values are fractions, shown in percent."""
     return column.unit == "fraction"
 
 
-def shown(value: float, column: Column) -> str:
+def shown(value: float, column: HasUnit) -> str:
     """Return a value as a table shows it: percent with one digit, or three significant digits in its own unit."""
     return f"{100 * value:.1f}" if is_share(column) else f"{value:.3g}"
+
+
+def signed(value: float, column: HasUnit) -> str:
+    """Return a difference likewise, with its sign."""
+    return f"{100 * value:+.1f}" if is_share(column) else f"{value:+.3g}"
 
 
 def notes(board: Leaderboard) -> list[str]:

@@ -149,7 +149,12 @@ def open_pipeline(
     index = _index(Path(folder))
     given: dict[str, Any] = {}
     if vae is not None:
-        given["vae"] = diffusers.AutoModel.from_pretrained(vae, dtype=DTYPES[dtype], local_files_only=True)
+        try:
+            given["vae"] = diffusers.AutoModel.from_pretrained(
+                vae, dtype=DTYPES[dtype], local_files_only=True, use_safetensors=True
+            )
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise ValueError(f"{vae}: diffusers cannot open it as an autoencoder: {error}") from error
     has_checker = (index.get(_CHECKER) or [None])[0] is not None
     if checked and not has_checker:
         raise ValueError(f"{index['_class_name']} in {folder} has no safety checker: safety must be off")

@@ -115,13 +115,14 @@ def _cost(suite: Suite, row: _Row, means: Sequence[SuiteMean], prices: Prices) -
 
 
 def _measured(suite: Suite, row: _Row, production_of: ProductionOf, usd_per_hour: float | None) -> MeasuredCost:
-    found = {cell.task.name: production_of(cell) for cell in row.cells}
-    lacks = [*row.lacks, *(f"{name} (made before its seconds were kept)" for name, one in found.items() if not one)]
+    found = [(cell.task.name, production_of(cell)) for cell in row.cells]  # a task may have several cells
+    unknown = dict.fromkeys(f"{name} (made before its seconds were kept)" for name, one in found if not one)
+    lacks = [*row.lacks, *unknown]
     if row.images is None and not row.lacks:
         lacks = [NO_IMAGES]
     fixed: dict[str, float] = {}
     marginal: dict[str, float] = {}
-    for one in (production_of(cell) for cell in row.cells):
+    for _, one in found:
         for kept, seconds in ((fixed, one.fixed), (marginal, one.marginal)) if one else ():
             for node, took in seconds.items():
                 kept[node] = max(kept.get(node, 0.0), took)  # of a shared node, the cell that reads most of it
