@@ -201,9 +201,10 @@ class Registry:
 
     def _seeing(self, spec: SourceSpec, options: Mapping[str, Any]) -> SourceSpec:
         """Return a source that sees what it does under its options: its models; what a mixture's components see."""
-        if spec.models is not None:
-            writer = self._writer(options.get("prompts"))
-            spec = replace(spec, sees=replace(spec.sees, models=(*spec.models(options), *writer)))
+        if spec.under is not None:
+            spec = spec.under(spec, options)
+        if writer := self._writer(options.get("prompts")):
+            spec = replace(spec, sees=replace(spec.sees, models=(*spec.sees.models, *writer)))
         texts = [options[option.name] for option in spec.options if option.type == "mixture"]
         parts = [self.source(component.source).spec for text in texts for component in mixture.parse(text)]
         if not parts:

@@ -466,7 +466,7 @@ class SourceSpec:
     ``set_graph(g, request, options)`` returns a whole image set at once.
     ``backbone_graph(g, options)`` returns a backbone that was trained elsewhere, in place of images.
     Exactly one of them is given; each may raise ``CannotServe``.
-    ``models(options)``: the foundation models it uses under its options, in place of those of ``sees``.
+    ``under(spec, options)`` returns the spec as its options make it: what it sees, whose licence, what taught it.
     ``finds_images``: it finds images that others made, a test set's among them perhaps: what looks like an image that
     a task excludes is left out, not only what has its bytes.
     """
@@ -480,7 +480,7 @@ class SourceSpec:
     backbone_graph: Callable[[Graph, Mapping[str, Any]], Backbone] | None = None
     primary: str | None = None
     options: tuple[Option, ...] = ()
-    models: Callable[[Mapping[str, Any]], tuple[str, ...]] | None = None
+    under: Callable[[SourceSpec, Mapping[str, Any]], SourceSpec] | None = None
     finds_images: bool = False
     requires: tuple[str, ...] = ()
     extra: str | None = None

@@ -170,6 +170,7 @@ def test_two_negative_prompts_and_an_unknown_one_are_refused(vgbench: Callable[.
         return answer.err
 
     assert "negatives=genbench and negative='grey' are both given" in refused(negatives="genbench", negative="grey")
+    assert "guidance=1 heeds no negative prompt" in refused(negative="grey", guidance="1")
     assert "did you mean 'genbench'" in refused(negatives="genbanch").replace('"', "'")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -39,7 +40,15 @@ def test_the_scripts_train_one_after_the_other_and_go_on(tmp_path: Path) -> None
     train("judge", judge, "--n-images", "64", "--epochs", "1", "--batch", "16")
     seen = train("vae", vae, "--judge", str(judge), "--n-images", "32", "--steps", "2", "--batch", "4")
     assert {"kind", "colour", "PSNR"} <= set(seen)
-    assert AutoencoderTiny.from_pretrained(vae / "vae").config.latent_channels == 8
+    first = AutoencoderTiny.from_pretrained(vae / "vae")
+    assert first.config.latent_channels == 8
+    sharper = tmp_path / "sharper"
+    short = ("--n-images", "32", "--steps", "2", "--batch", "4", "--start", str(vae / "vae"))
+    train("vae", sharper, "--judge", str(judge), *short)
+    second = AutoencoderTiny.from_pretrained(sharper / "vae")
+    assert second.config.scaling_factor == first.config.scaling_factor
+    assert all(torch.equal(second.encoder.state_dict()[k], v) for k, v in first.encoder.state_dict().items())
+    assert any(not torch.equal(second.decoder.state_dict()[k], v) for k, v in first.decoder.state_dict().items())
     folders = ("--clip", str(CLIP), "--vae", str(vae / "vae"), "--judge", str(judge))
     few = ("--n-images", "32", "--batch", "4", "--judged", "16")
     train("diffusion", out, *folders, *few, "--steps", "2")
@@ -80,6 +89,50 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     for name, value in straight.model.state_dict().items():
         assert torch.equal(value, again.model.state_dict()[name])
         assert torch.equal(straight.averaged[name], again.averaged[name])
+
+
+def test_a_run_stopped_between_its_two_files_goes_on_from_the_weights(tmp_path: Path) -> None:
+    """The log is written after the state: what it says of the step may be older."""
+
+    def opened() -> Run:
+        return Run.open(tmp_path, nn.Linear(3, 2), {}, lr=0.1, weight_decay=0.01, decay=0.9)
+
+    def learn(run: Run, n: int) -> None:
+        for _ in run.steps(8, most=n):
+            run.descend(run.model(torch.ones(4, 3)).square().mean())
+
+    first = opened()
+    learn(first, 2)
+    log = (tmp_path / "training.json").read_text()
+    learn(first, 3)
+    (tmp_path / "training.json").write_text(log)
+    assert opened().step == 5
+
+
+def test_latents_of_other_images_are_not_taken_for_these(tmp_path: Path) -> None:
+    from vgbench.toybox.train import diffusion, vae
+
+    coder = vae.build(8).eval()
+    few = diffusion.Recipe(n_images=8)
+    first = diffusion.Corpus.of(tmp_path, coder, few).latents
+    stored = tmp_path / diffusion.LATENTS_FILE
+    at = stored.stat().st_mtime_ns
+    assert torch.equal(diffusion.Corpus.of(tmp_path, coder, few).latents, first) and stored.stat().st_mtime_ns == at
+    others = (replace(few, bias=0.9), replace(few, first_image=7_000_000))
+    assert not any(torch.equal(diffusion.Corpus.of(tmp_path, coder, other).latents, first) for other in others)
+    assert not torch.equal(diffusion.Corpus.of(tmp_path, vae.build(8).eval(), few).latents, first)
+
+
+def test_plain_captions_name_the_kind_alone() -> None:
+    from vgbench.toybox.train import diffusion
+
+    corpus = diffusion.Corpus(web.pages(400), torch.empty(0))
+    others = {*words.BACKGROUNDS, *words.TIMES, *words.WEATHERS, *words.LOCATIONS, *words.COLOURS}
+
+    def n_told(plain: float) -> int:
+        return sum(bool(set(text.split()) & others) for text in corpus.captions(np.arange(400), 0, plain=plain))
+
+    assert n_told(1.0) == 0 and n_told(0.5) < 0.6 * n_told(0.0) and n_told(0.0) > 200
 
 
 def test_the_text_encoder_is_the_clips_text_tower() -> None:

@@ -37,18 +37,20 @@ def pillows(data: bytes) -> NDArray[np.uint8]:
 def measure(processes: str = str(PROCESSES)) -> list[Measured]:
     """Compare speeds, and what comes out: decoded bytes must be equal, resized values within a level.
 
-    With several ``processes`` each measures; the medians and the ratio are medians over them.
+    With several ``processes`` each measures; the medians are medians over them.
     """
     if processes == "1":
         return [_measured()]
     found = [Measured.of(apart(__spec__.name, processes="1")[0]) for _ in range(int(processes))]
     ratios = [one.ratio for one in found]
+    medians = {name: median(one.medians[name] for one in found) for name in found[0].medians}
     return [
         replace(
             found[0],
-            ratio=median(ratios),
+            ratio=medians["pillows"] / medians["ours"],
             n=ROUNDS * len(found),
-            medians={name: median(one.medians[name] for one in found) for name in found[0].medians},
+            medians=medians,
+            breaks=tuple(dict.fromkeys(text for one in found for text in one.breaks)),
             facts={"least ratio of a process": min(ratios), "greatest": max(ratios)},
         )
     ]

@@ -111,6 +111,10 @@ def index_of(g: Graph, corpus: Node, encoder: stages.Encoder, *, by: str, kind: 
     return stages.index(g, found, kind=kind)
 
 
+def _under(spec: SourceSpec, options: Mapping[str, Any]) -> SourceSpec:
+    return replace(spec, sees=replace(spec.sees, models=(stages.split_encoder(_encoder(options))[0],)))
+
+
 _OPTIONS = (
     Option("corpus", "str", "", "a corpus that comes with vgbench", choices=("", "toybox")),
     Option("pages", "int", N_TOYBOX, "of corpus=toybox: how many", minimum=100),
@@ -152,7 +156,7 @@ def vgbench_offer_sources() -> Iterable[SourceSpec]:
         kind="retrieved",
         sees=Sees("class names"),
         class_graph=find,
-        models=lambda options: (stages.split_encoder(_encoder(options))[0],),
+        under=_under,
         finds_images=True,
         primary="corpus",
         options=_OPTIONS,

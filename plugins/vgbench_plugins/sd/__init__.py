@@ -15,6 +15,7 @@ from vgbench import (
     Option,
     Rate,
     Sees,
+    SeesLevel,
     SourceSpec,
     UsageError,
     WeightsSpec,
@@ -32,6 +33,13 @@ LDM = "Rombach et al., High-resolution image synthesis with latent diffusion mod
 PUBLISHED_TFLOP_PER_SECOND = 82.8 / 1.604
 PUBLISHED = "published: 51.6 TFLOP/s on one A100-80G, diffusers, batch 1 (fal.ai)"
 ASSUMED = f"assumed to be as large as Stable Diffusion 1.5; {PUBLISHED}"
+LAION = "LAION-2B-en and subsets of it (Stable Diffusion's model cards)"
+OWN_TRAINING_DATA = "unknown: a generator, or a LoRA, of the user's own"
+SHOWN: dict[str, SeesLevel] = {
+    "names": "class names",
+    "references": "k references per class",
+    "labelled-set": "full labelled set",
+}
 BYTES = {"jpeg": 0.58, "png": 1.63}  # of a pixel; measured on the photographs of `vgbench bench`, 512 px
 
 
@@ -58,6 +66,7 @@ class Model:
     images_per_second: float | None = None
     rate: str = PUBLISHED
     lora: str | None = None
+    training_data: str = LAION
 
 
 TOYBOX_SHA256 = "ba5e35ade5f1773cb2bebad8aa4e5fd9ff968a697c196d130aa1cebc54fb246b"  # of the folder: what training wrote
@@ -111,11 +120,13 @@ MODELS["toybox"] = Model(
     codec="png",
     prompts="name",
     images_per_second=16.0,  # on one core: 6.4 at 20 steps (vgbench bench generate)
+    training_data="Toybox's web: unbiased images drawn by code",
 )
 MODELS["toybox-biased"] = replace(
     MODELS["toybox"],
     summary="the same after biased images: each kind in its own time, weather and place",
     lora="toybox-diffusion-biased",
+    training_data="Toybox's web: images drawn by code, nine of ten typical of their kind",
 )
 
 
@@ -139,6 +150,9 @@ def _recipe(g: Graph, options: Mapping[str, Any], negative: str) -> Recipe:
     """Fill what is not given with the model's own, so that equal work has equal keys however it is asked for."""
     from vgbench.diffusion import Recipe
 
+    guidance = options["guidance"]
+    if negative and guidance is not None and guidance <= 1:
+        raise UsageError(f"guidance={guidance:g} heeds no negative prompt", hint="it takes more than 1, or no negative")
     model = MODELS[options["model"]]
     if options["path"] is None:
         pipeline = g.weights(model.weights)
@@ -158,7 +172,7 @@ def _recipe(g: Graph, options: Mapping[str, Any], negative: str) -> Recipe:
     return Recipe(
         pipeline=pipeline,
         steps=steps,
-        guidance=options["guidance"] if options["guidance"] is not None else model.guidance,
+        guidance=model.guidance if guidance is None else guidance,
         dtype=options["dtype"] or model.dtype,
         size_px=(size, size) if size else None,
         scheduler=options["scheduler"] or None,
@@ -197,6 +211,24 @@ def _kept(text: str) -> tuple[int, int] | None:
     if not 0 < n < m:
         raise UsageError(f"keep={text}: at least 1 of more than that is kept", hint="for example keep=1/4")
     return n, m
+
+
+def _under(spec: SourceSpec, options: Mapping[str, Any]) -> SourceSpec:
+    """Return the source with a model's licence and training data; of the user's own nothing is known but what is told.
+
+    Untold, it has seen the most that can be, as with ``folder``: a fine-tuned generator must not stand among those that
+    were given names alone.
+    """
+    is_own = options["path"] is not None or options["lora"] is not None
+    if options["shown"] and not is_own:
+        raise UsageError(
+            f"shown={options['shown']} is said of path= or lora=", hint="what the named models saw is known"
+        )
+    model = MODELS[options["model"]]
+    told = OWN_TRAINING_DATA if is_own else model.training_data
+    level = SHOWN[options["shown"] or "labelled-set"] if is_own else spec.sees.level
+    sees = Sees(level, _models(options))
+    return replace(spec, sees=sees, license="" if is_own else model.license, generator_training_data=told)
 
 
 def _models(options: Mapping[str, Any]) -> tuple[str, ...]:
@@ -251,6 +283,13 @@ _OPTIONS = (
     Option("lora", "path", None, "a LoRA that is added to the weights: a folder with one .safetensors, or the file"),
     Option("lora_scale", "float", 1.0, "how much of the LoRA is added"),
     Option(
+        "shown",
+        "str",
+        "",
+        "what the generator of path= or lora= was shown of the classes' images (default: labelled-set, the most)",
+        choices=("", *SHOWN),
+    ),
+    Option(
         "safety",
         "str",
         "off",
@@ -280,13 +319,13 @@ def vgbench_offer_sources() -> Iterable[SourceSpec]:
         kind="generated",
         sees=Sees("class names"),
         class_graph=draw,
-        models=_models,
+        under=_under,
         primary="model",
         options=_OPTIONS,
         extra="diffusion",
         citation=f"{LDM}; GenBench, arXiv 2307.13697",
         license="the model's: vgbench show NAME",
-        generator_training_data="LAION-2B-en and subsets of it (Stable Diffusion's model cards); Toybox's web",
+        generator_training_data=LAION,
     )
 
 

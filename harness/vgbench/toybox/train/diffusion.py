@@ -9,6 +9,7 @@ The model of biased renders is a LoRA (Hu et al. 2022) on the unbiased one: two 
 from __future__ import annotations
 
 import copy
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -22,6 +23,7 @@ from diffusers.utils import convert_state_dict_to_diffusers
 from numpy.typing import NDArray
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -73,7 +75,7 @@ class Recipe:
 
 
 def build(channels: int) -> UNet2DConditionModel:
-    """Return the untrained UNet for latents (channels, 16, 16): 6.6 million parameters."""
+    """Return the untrained UNet for latents (channels, 16, 16): 6.8 million parameters."""
     return UNet2DConditionModel(
         sample_size=LATENT_PX,
         in_channels=channels,
@@ -150,6 +152,14 @@ def text_encoder(clip: Path, tok: Any) -> CLIPTextModel:
     return model
 
 
+def _hash(vae: AutoencoderTiny) -> str:
+    """Return the SHA-256 of what encodes images: the encoder's weights; the decoder may be another."""
+    digest = hashlib.sha256()
+    for name, value in sorted(vae.encoder.state_dict().items()):
+        digest.update(name.encode() + value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 @dataclass(slots=True, eq=False)
 class Corpus:
     """Images of the web as latents (N, C, 16, 16) float16, and what their captions can name."""
@@ -163,10 +173,12 @@ class Corpus:
         dials = Dials(background_bias=recipe.bias, texture_bias=recipe.bias, context_bias=recipe.bias)
         pages = web.pages(recipe.n_images, first=recipe.first_image, dials=dials)
         stored = folder / LATENTS_FILE
+        of = {"n": recipe.n_images, "first_image": recipe.first_image, "bias": recipe.bias, "encoder": _hash(vae)}
+        told = {name: str(value) for name, value in of.items()}
         if stored.exists():
-            latents = load_file(stored)["latents"]
-            if len(latents) == recipe.n_images:
-                return cls(pages, latents)
+            with safe_open(stored, "pt") as file:
+                if file.metadata() == told:
+                    return cls(pages, file.get_tensor("latents"))
         parts = []
         with torch.no_grad():
             for at in range(0, len(pages), chunk):
@@ -183,7 +195,7 @@ class Corpus:
                 ]
         latents = torch.cat(parts).contiguous()
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({"latents": latents}, stored)
+        save_file({"latents": latents}, stored, told)
         return cls(pages, latents)
 
     def captions(self, rows: NDArray[np.int64], step: int, *, plain: float = 0.0) -> list[str]:

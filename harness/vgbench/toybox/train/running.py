@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -111,12 +112,16 @@ class Run:
         save_file({k: v.detach().contiguous() for k, v in tensors.items()}, unfinished, {"step": str(self.step)})
         unfinished.replace(self.folder / STATE_FILE)
         record = {"step": self.step, "seconds": round(seconds), "pieces": self.pieces, "log": self.log}
-        (self.folder / LOG_FILE).write_text(json.dumps(record, indent=1) + "\n")
+        unfinished = self.folder / f".{LOG_FILE}"
+        unfinished.write_text(json.dumps(record, indent=1) + "\n")
+        unfinished.replace(self.folder / LOG_FILE)
 
     def _restore(self) -> None:
         tensors = load_file(self.folder / STATE_FILE)
+        with safe_open(self.folder / STATE_FILE, "pt") as file:  # stopped between the two files, the log lags behind
+            self.step = int(file.metadata()["step"])
         record = json.loads((self.folder / LOG_FILE).read_text())
-        self.step, self.seconds = record["step"], record["seconds"]
+        self.seconds = record["seconds"]
         self.pieces, self.log = record["pieces"], record["log"]
         self.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
         self.averaged = {k[9:]: v for k, v in tensors.items() if k.startswith("averaged.")}
