@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import importlib.util
 import json
 import re
@@ -15,7 +13,7 @@ from typing import Any, Literal
 
 from vgbench.errors import NotObserved, UsageError
 from vgbench.listing import Listing, scan
-from vgbench.store import hash_file, write_file
+from vgbench.store import hash_file, in_turn, write_file
 from vgbench.types import DatasetSpec, Place, StepRef, WeightsSpec, sha256_hex
 
 LOCK_FILE = "lock.json"
@@ -219,10 +217,7 @@ class Locator:
         """Read, change and replace the lock; another process that does so waits, where the file system can."""
         if self.home is None:
             raise UsageError("without a home nothing can be recorded")
-        self.home.mkdir(parents=True, exist_ok=True)
-        with (self.home / f".{LOCK_FILE}.turn").open("w") as turn:
-            with contextlib.suppress(OSError):  # a file system without locks: two at once may lose an entry
-                fcntl.flock(turn, fcntl.LOCK_EX)
+        with in_turn(self.home / LOCK_FILE):
             content = {"schema": LOCK_SCHEMA, **asdict(changed(read_lock(self.home)))}
             write_file(self.home / LOCK_FILE, json.dumps(content, indent=1, sort_keys=True) + "\n")
 

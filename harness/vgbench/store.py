@@ -7,6 +7,7 @@ writers the first wins and the other discards. No lock is needed for correctness
 from __future__ import annotations
 
 import errno
+import fcntl
 import glob
 import hashlib
 import json
@@ -16,7 +17,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -372,6 +373,16 @@ def write_file(path: Path, text: str) -> None:
     _write(Path(name), text)
     Path(name).replace(path)
     _fsync(path.parent)
+
+
+@contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Let one process at a time change a file, where the file system can; elsewhere the last one's text stays."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / f".{path.name}.turn").open("w") as turn:
+        with suppress(OSError):
+            fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
 
 
 def _pretty(value: Mapping[str, Any]) -> str:

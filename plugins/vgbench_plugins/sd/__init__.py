@@ -69,7 +69,7 @@ class Model:
     training_data: str = LAION
 
 
-TOYBOX_SHA256 = "ba5e35ade5f1773cb2bebad8aa4e5fd9ff968a697c196d130aa1cebc54fb246b"  # of the folder: what training wrote
+TOYBOX_SHA256 = "e84005812500faf87bc81675263aa6fe784efb25298b43aa3edbcf30ec87c592"  # of the folder: what training wrote
 BIASED_SHA256 = "5e9322ecbdc1197700048a7ed42764ea4400a2df442f111c3937c28b9631670f"  # likewise
 _HUB = "hf://models/"
 _OPENRAIL = "CreativeML OpenRAIL-M"
