@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import pytest
+import sentencepiece
 import timm
 import torch
 import transformers
@@ -112,6 +113,29 @@ def test_transformers_clip_gives_what_transformers_gives(tmp_path: Path) -> None
     tokens = made.tokenizer()(["a photo of a cat"], return_tensors="pt")
     expected = model.get_text_features(**tokens).pooler_output
     torch.testing.assert_close(network.texts(["a photo of a cat"]), expected)
+
+
+@torch.inference_mode()
+def test_siglip_with_spiece_model_alone_gives_what_transformers_gives(tmp_path: Path) -> None:
+    """Each prompt is filled up to the model's length, and the network reads what it is filled up with."""
+    folder = made.siglip_folder(tmp_path / "siglip")
+    network = ours_transformers.build({}, str(folder), "cpu")
+    model = transformers.SiglipModel.from_pretrained(folder).eval()
+    values = network.preprocessing.normalised(shown(network))
+    torch.testing.assert_close(network.images(shown(network)), model.get_image_features(values).pooler_output)
+    prompts = ["a photo of a cat", "an eel"]
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+    ids = [(pieces.encode(prompt)[:7] + [1] * 8)[:8] for prompt in prompts]  # 1 ends a text, and fills SigLIP's up
+    torch.testing.assert_close(network.texts(prompts), model.get_text_features(torch.tensor(ids)).pooler_output)
+
+
+def test_images_are_encoded_without_a_tokenizer_and_texts_say_which_is_missing(tmp_path: Path) -> None:
+    folder = _emptied(made.siglip_folder(tmp_path / "siglip"), "spiece.model")
+    network = ours_transformers.build({}, str(folder), "cpu")
+    with torch.inference_mode():
+        assert network.images(shown(network)).shape == (1, 16)
+    with pytest.raises(ValueError, match="holds no tokenizer that transformers can read"):
+        network.texts(["a cat"])
 
 
 @torch.inference_mode()
