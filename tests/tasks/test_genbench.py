@@ -17,7 +17,7 @@ from vgbench import stages
 from vgbench.errors import UsageError
 from vgbench.locate import Locator
 from vgbench.planned import Plan
-from vgbench.planning import Asked, make_plan
+from vgbench.planning import Asked, Builder, make_plan
 from vgbench.registry import Registry
 from vgbench.store import Store
 from vgbench_tasks.genbench.sets import GENBENCH
@@ -65,6 +65,24 @@ def test_groups_share_the_sets_out() -> None:
     assert len(suites["genbench22"]) == 3 * 22
     # the one check that the paper allows: six Common sets of 1,629 classes, 500 images each, cost 9,774 USD (§1.2)
     assert sum(of.n_classes for of in GENBENCH.values() if of.group == "common") == 1_629
+
+
+def test_elevaters_search_knows_the_sets_metric_and_patch_camelyons_limit(home: Path) -> None:
+    """Elevater_Toolkit_IC: "search using 10000-shot subset, final run with the full dataset" (protocols §1.6)."""
+    told = {}
+    registry = Registry()
+    for name in ("patch-camelyon", "caltech-101", "cifar-10"):
+        (task,) = registry.task(f"genbench/{name}:readout=linear-probe,probe=elevater-reference")
+        g = Builder(registry, Locator(), {}, supposing=True)
+        subject = g.images_of(registry.source("original"), task.spec.request(g, task.options))
+        values = task.spec.graph(g, subject, task.options).score.walk()
+        (probe,) = (node.param["probe"]["values"] for node in values if node.step.id == "vgbench.probe")
+        told[name] = (probe["metric"], probe.get("tuned_per_class"))
+    assert told == {
+        "patch-camelyon": ("accuracy", 10_000),
+        "caltech-101": ("mean_per_class", None),
+        "cifar-10": ("accuracy", None),
+    }
 
 
 # ── What cells share ─────────────────────────────────────────────────────────────────────────────
