@@ -297,7 +297,7 @@ def _plan_cell(
         digest = sha256_hex(canonical_json({**identity, "nodes": {name: n.digest for name, n in targets.items()}}))
         state: State = "have" if store.has_cell(digest) else "make"
         if state == "make":
-            _refuse_missing_libraries(targets.values())
+            refuse_missing_libraries(node.step for target in targets.values() for node in target.walk())
     except (CannotServe, NotObserved) as blocked:
         reason = blocked.what + (f"; {blocked.hint}" if blocked.hint else "")
         supposed = _supposed(source, task, seeds, registry, locator, made) if isinstance(blocked, NotObserved) else ()
@@ -351,9 +351,10 @@ def _supposed(
 _EXTRAS = {
     "torch": "torch",
     "diffusers": "diffusion",
-    "sentencepiece": "diffusion",
     "open_clip": "clip",
     "transformers": "clip",
+    "sentencepiece": "clip",
+    "google.protobuf": "clip",
     "faiss": "retrieval",
     "peft": "lora",
     "optuna": "trex",
@@ -361,17 +362,25 @@ _EXTRAS = {
 }
 
 
-def _refuse_missing_libraries(targets: Iterable[Node]) -> None:
-    """Block a cell one of whose steps needs a library that is not installed; nothing is imported to find out."""
-    needed = {step.needs: step.id for target in targets for step in (node.step for node in target.walk())}
+def refuse_missing_libraries(steps: Iterable[StepRef]) -> None:
+    """Raise ``CannotServe`` where a step needs a library that is not installed; no library is imported to find out."""
+    needed = {step.needs: step.id for step in steps}
     for libraries, step in needed.items():
-        missing = [name for name in libraries if importlib.util.find_spec(name) is None]
+        missing = [name for name in libraries if not _is_installed(name)]
         extras = dict.fromkeys(extra for name, extra in _EXTRAS.items() if name in missing)
         if missing:
             raise CannotServe(
                 f"step {step} needs {', '.join(missing)}, not installed here",
                 hint=f"pip install 'vgbench[{','.join(extras)}]'" if extras else f"pip install {' '.join(missing)}",
             )
+
+
+def _is_installed(library: str) -> bool:
+    """Look for a module; of one in a package, such as google.protobuf, the package is imported by that."""
+    try:
+        return importlib.util.find_spec(library) is not None
+    except ModuleNotFoundError:  # not even the package is there
+        return False
 
 
 _PLACEHOLDER = StepRef(f"{CORE}.any_subject", "1", "")

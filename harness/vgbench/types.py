@@ -116,7 +116,8 @@ class StepRef:
     the author whenever the bytes a step makes change. ``entry`` ("module:function") is resolved in a worker only.
     ``seed`` names the axis whose seed the step draws from. ``shards`` is ``one``, ``index:PARAM`` (an open-ended step
     whose shards hold PARAM items each) or ``input:NAME`` (one shard for each shard of that input). ``needs`` names
-    libraries beyond the base dependencies: where one is not installed the cell is blocked before anything is made.
+    libraries beyond the base dependencies as they are imported (``google.protobuf``, not protobuf): where one is not
+    installed the cell is blocked before anything is made.
     ``network``: it asks the network; ``--offline`` refuses it.
     """
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from vgbench.errors import UsageError
+from vgbench.errors import CannotServe, UsageError
 from vgbench.locate import Locator
 from vgbench.planned import Plan
-from vgbench.planning import Asked, make_plan
+from vgbench.planning import Asked, make_plan, refuse_missing_libraries
 from vgbench.registry import Registry
 from vgbench.store import Store
-from vgbench.types import Axis
+from vgbench.types import Axis, StepRef
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +150,20 @@ def test_probe_whose_library_is_not_installed_blocks_the_cell_and_says_what_to_t
     blocked, plain = plan(registry, home, tasks=[f"digits:probe={probe}", "digits"]).cells
     assert (blocked.state, plain.state) == ("blocked", "make")
     assert f"needs {library}, not installed here" in blocked.reason and f"'vgbench[{extra}]'" in blocked.reason
+
+
+def test_library_in_a_package_that_is_not_there_is_missing_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To look for google.protobuf is to import google first."""
+    monkeypatch.setitem(sys.modules, "google", None)
+    monkeypatch.delitem(sys.modules, "google.protobuf", raising=False)
+    with pytest.raises(CannotServe, match=r"needs google\.protobuf, not installed here") as refused:
+        refuse_missing_libraries([StepRef("acme.read", "1", "", needs=("numpy", "google.protobuf"))])
+    assert refused.value.hint == "pip install 'vgbench[clip]'"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("encoder", "siglip/vit-b-16"), ("prompts", "category-enhanced"), ("prompts", "sentence-expansion")],
+)
+def test_parts_that_read_sentencepieces_models_need_protobuf_too(registry: Registry, kind: str, name: str) -> None:
+    assert {"sentencepiece", "google.protobuf"} <= set(registry.part(kind, name).needs)

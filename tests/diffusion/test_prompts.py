@@ -13,6 +13,7 @@ import torch
 from tests.conftest import Answer
 from tests.diffusion import made
 from tests.diffusion.test_images import hashes, source
+from tests.encoders.made import spiece
 from transformers import T5Config, T5ForConditionalGeneration
 
 from vgbench import prompting
@@ -186,6 +187,18 @@ def test_third_parties_add_strategies(vgbench: Callable[..., Answer], tmp_path: 
     assert "prompts=mute answered []: a list of one text or more is needed" in preview("mute").err
 
 
+def test_strategy_whose_library_is_missing_is_refused_before_anything_is_made(
+    vgbench: Callable[..., Answer], tmp_path: Path, home: Path
+) -> None:
+    plugin(tmp_path, LOUD.replace('shouted")', 'shouted", needs=("no_such_library.reader",))'))
+    asked = ("--source", source(made.sd(tmp_path / "sd"), prompts="loud"), "--classes", "toybox16/star", "-n", "1")
+    answer = vgbench("preview", *asked, env={"PYTHONPATH": str(tmp_path)})
+    assert answer.code == 3, answer.err
+    assert "step vgbench.prompt needs no_such_library.reader, not installed here" in answer.err
+    assert "pip install no_such_library.reader" in answer.err
+    assert not list((home / "store").rglob("*.json")) and not (tmp_path / "sheet.png").exists()
+
+
 def test_sentences_are_sampled_alike_each_time_and_none_stands_twice(tmp_path: Path) -> None:
     folder = tmp_path / "t5"
     tok = made.clip_tokenizer()
@@ -204,6 +217,30 @@ def test_sentences_are_sampled_alike_each_time_and_none_stands_twice(tmp_path: P
     assert list(write.sentences({"name": "star"}, 5, given)) != found
     expanded = step(tmp_path, "sentence-expansion", weights=Place("t5", str(folder)))
     assert list(write.sentences({"name": "eel"}, 5, expanded)) != found
+
+
+def test_sentences_are_written_by_a_t5_whose_only_tokenizer_file_is_spiece_model(tmp_path: Path) -> None:
+    """As in the repository that GenBench names."""
+    folder = tmp_path / "t5"
+    pieces = spiece(folder)
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=pieces.get_piece_size(),
+        d_model=16,
+        d_ff=16,
+        d_kv=4,
+        num_layers=1,
+        num_heads=2,
+        decoder_start_token_id=0,
+    )
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    assert not list(folder.glob("tokenizer*"))
+    for strategy in ("category-enhanced", "sentence-expansion"):
+        given = step(tmp_path / strategy, strategy, weights=Place("t5", str(folder)))
+        found = list(write.sentences({"name": "eel"}, 4, given))
+        assert len(found) == len(set(found)) == 4
+        known = {pieces.id_to_piece(i).replace("▁", "") for i in range(pieces.get_piece_size())}
+        assert all(set(text) <= set("".join(known)) | {" "} for text in found)
 
 
 def test_a_text_is_no_list_of_texts(vgbench: Callable[..., Answer], tmp_path: Path) -> None:

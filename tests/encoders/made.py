@@ -11,11 +11,20 @@ from typing import Any
 import numpy as np
 import open_clip
 import safetensors.torch
+import sentencepiece
 import timm
 import torch
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model, PreTrainedTokenizerFast
+from transformers import (
+    CLIPConfig,
+    CLIPModel,
+    Dinov2Config,
+    Dinov2Model,
+    PreTrainedTokenizerFast,
+    SiglipConfig,
+    SiglipModel,
+)
 
 from vgbench.images import ImageRow, write_index, write_shard
 from vgbench.types import Artifact, Part, Place, Step
@@ -81,6 +90,36 @@ def dinov2_folder(folder: Path) -> Path:
     config = Dinov2Config(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14)
     Dinov2Model(config).save_pretrained(folder)
     return _preprocessor(folder, {"size": {"height": 28, "width": 28}})
+
+
+def siglip_folder(folder: Path) -> Path:
+    """Write a SiglipModel as transformers saves it, with ``spiece.model`` for its only tokenizer file."""
+    n_pieces = spiece(folder).get_piece_size()
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {**small, "vocab_size": n_pieces, "max_position_embeddings": 8, "projection_size": 16}
+    torch.manual_seed(0)
+    config = SiglipConfig(text_config=text, vision_config={**small, "image_size": 32, "patch_size": 16})
+    SiglipModel(config).save_pretrained(folder)
+    return _preprocessor(folder, {"size": {"height": 32, "width": 32}})
+
+
+def spiece(folder: Path) -> sentencepiece.SentencePieceProcessor:
+    """Train a few pieces with the special ids of T5 and SigLIP, and write them as ``spiece.model``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a photo of a cat .", "a picture of a dog .", "an eel and a star in the sea"]),
+        model_writer=model,
+        vocab_size=40,
+        hard_vocab_limit=False,  # so few sentences have fewer pieces
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        minloglevel=2,
+    )
+    (folder / "spiece.model").write_bytes(model.getvalue())
+    return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
 
 
 def _preprocessor(folder: Path, values: Mapping[str, Any]) -> Path:

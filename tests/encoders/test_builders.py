@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
 import pytest
+import safetensors.torch
+import sentencepiece
 import timm
 import torch
 import transformers
@@ -115,6 +118,29 @@ def test_transformers_clip_gives_what_transformers_gives(tmp_path: Path) -> None
 
 
 @torch.inference_mode()
+def test_siglip_with_spiece_model_alone_gives_what_transformers_gives(tmp_path: Path) -> None:
+    """Each prompt is filled up to the model's length, and the network reads what it is filled up with."""
+    folder = made.siglip_folder(tmp_path / "siglip")
+    network = ours_transformers.build({}, str(folder), "cpu")
+    model = transformers.SiglipModel.from_pretrained(folder).eval()
+    values = network.preprocessing.normalised(shown(network))
+    torch.testing.assert_close(network.images(shown(network)), model.get_image_features(values).pooler_output)
+    prompts = ["a photo of a cat", "an eel"]
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+    ids = [(pieces.encode(prompt)[:7] + [1] * 8)[:8] for prompt in prompts]  # 1 ends a text, and fills SigLIP's up
+    torch.testing.assert_close(network.texts(prompts), model.get_text_features(torch.tensor(ids)).pooler_output)
+
+
+def test_images_are_encoded_without_a_tokenizer_and_texts_say_which_is_missing(tmp_path: Path) -> None:
+    folder = _emptied(made.siglip_folder(tmp_path / "siglip"), "spiece.model")
+    network = ours_transformers.build({}, str(folder), "cpu")
+    with torch.inference_mode():
+        assert network.images(shown(network)).shape == (1, 16)
+    with pytest.raises(ValueError, match="holds no tokenizer that transformers can read"):
+        network.texts(["a cat"])
+
+
+@torch.inference_mode()
 def test_dinov2_gives_its_pooled_output_and_has_no_text_tower(tmp_path: Path) -> None:
     folder = made.dinov2_folder(tmp_path / "dino")
     network = ours_transformers.build({}, str(folder), "cpu")
@@ -134,6 +160,32 @@ def test_timm_file_gives_what_its_classifier_would_see(tmp_path: Path) -> None:
     assert network.preprocessing.resize_px == int(config["input_size"][1] / config["crop_pct"])
     theirs = model.forward_head(model.forward_features(create_transform(**config)(image())[None]), pre_logits=True)
     torch.testing.assert_close(network.images(shown(network)), theirs, atol=2e-2, rtol=0)
+
+
+@pytest.mark.parametrize("head", [{"aux_logits": True}, {"num_classes": 1008}], ids=["torchvision's", "1008 classes"])
+@torch.inference_mode()
+def test_inception_v3_gives_its_2048_pooled_numbers_of_299_px(tmp_path: Path, head: dict[str, Any]) -> None:
+    """Whatever classifiers the weights were trained with: torchvision's have a second one."""
+    torch.manual_seed(0)
+    model = timm.create_model("inception_v3", pretrained=False, **head).eval()
+    safetensors.torch.save_file(model.state_dict(), tmp_path / "inception.safetensors")
+    network = ours_timm.build({"arch": "inception_v3"}, str(tmp_path / "inception.safetensors"), "cpu")
+    half = (0.5, 0.5, 0.5)
+    assert network.preprocessing == decoding.Preprocessing(299, half, half, "center", "bicubic", 341)
+    model.aux_logits = False
+    seen = model.forward_features(shown(network).float() / 127.5 - 1)
+    found = network.images(shown(network))
+    torch.testing.assert_close(found, seen.mean(dim=(2, 3)), atol=1e-4, rtol=1e-4)
+    assert found.shape == (1, 2048)
+
+
+def test_a_tag_of_timm_says_how_images_are_shown_and_one_it_has_not_is_refused(tmp_path: Path) -> None:
+    model = timm.create_model("inception_v3", pretrained=False)
+    safetensors.torch.save_file(model.state_dict(), tmp_path / "inception.safetensors")
+    network = ours_timm.build({"arch": "inception_v3.gluon_in1k"}, str(tmp_path / "inception.safetensors"), "cpu")
+    assert network.preprocessing.mean == (0.485, 0.456, 0.406)
+    with pytest.raises(ValueError, match=r"did you mean 'inception_v3\.tv_in1k'"):
+        ours_timm.build({"arch": "inception_v3.tv_in1"}, str(tmp_path / "inception.safetensors"), "cpu")
 
 
 def test_timm_folder_says_architecture_and_preprocessing(tmp_path: Path) -> None:

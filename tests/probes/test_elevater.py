@@ -12,6 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from tests.probes.drawn import N_CLASSES, N_FEATURES, drawn, fitted, lesson, several, texts, values_of
 
 from vgbench_tasks.probes.elevater import Setting, metric, sweep
+from vgbench_tasks.probes.holdout import at_most
 
 X, LABELS = drawn(13, seed=1)
 TEST_X, TEST_LABELS = drawn(20, seed=2)
@@ -129,6 +130,22 @@ def test_final_fit_has_the_validation_images_back_unless_they_are_real() -> None
     expected = plain_epochs(X, LABELS, [np.arange(65)], lr=0.05, decay=0.01, batch=1000)
     for found in (own, real):  # one batch of all images: their order does not matter
         np.testing.assert_allclose(found, expected[None], atol=1e-5)
+
+
+def test_sweep_may_see_fewer_images_of_each_class_and_the_final_fit_sees_all() -> None:
+    """As ELEVATER does with PatchCamelyon."""
+    settings = {**ONE_TRIAL, "lrs": [0.05], "decay_log10": [-2, -2], "final_epochs": 1, "batch": 1000}
+    given = lesson(X, LABELS, text=texts(noise=3.0))
+    kept = at_most(given, 5)
+    assert np.bincount(kept.labels[0]).tolist() == [5] * N_CLASSES
+    whole, few, alone = (
+        fitted("elevater-reference", one, **settings, tuned_per_class=n)
+        for one, n in ((given, None), (given, 5), (kept, None))
+    )
+    assert (few.notes["chosen_on"], whole.notes["chosen_on"]) == (N_CLASSES, 3 * N_CLASSES)
+    assert few.notes["validation_score"] == alone.notes["validation_score"] != whole.notes["validation_score"]
+    np.testing.assert_allclose(few(TEST_X), whole(TEST_X), atol=1e-5)  # one batch of all images
+    assert not np.allclose(few(TEST_X), alone(TEST_X), atol=1e-2)
 
 
 def test_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:

@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import safetensors.torch
+import scipy.linalg
+import timm
+import torch
 from tests.conftest import Answer
 
 from vgbench import stages
 from vgbench.errors import UsageError
 from vgbench.locate import Locator
 from vgbench.planned import Plan
-from vgbench.planning import Asked, make_plan
+from vgbench.planning import Asked, Builder, make_plan
 from vgbench.registry import Registry
 from vgbench.store import Store
 from vgbench_tasks.genbench.sets import GENBENCH
@@ -65,6 +69,24 @@ def test_groups_share_the_sets_out() -> None:
     assert len(suites["genbench22"]) == 3 * 22
     # the one check that the paper allows: six Common sets of 1,629 classes, 500 images each, cost 9,774 USD (§1.2)
     assert sum(of.n_classes for of in GENBENCH.values() if of.group == "common") == 1_629
+
+
+def test_elevaters_search_knows_the_sets_metric_and_patch_camelyons_limit(home: Path) -> None:
+    """Elevater_Toolkit_IC: "search using 10000-shot subset, final run with the full dataset" (protocols §1.6)."""
+    told = {}
+    registry = Registry()
+    for name in ("patch-camelyon", "caltech-101", "cifar-10"):
+        (task,) = registry.task(f"genbench/{name}:readout=linear-probe,probe=elevater-reference")
+        g = Builder(registry, Locator(), {}, supposing=True)
+        subject = g.images_of(registry.source("original"), task.spec.request(g, task.options))
+        values = task.spec.graph(g, subject, task.options).score.walk()
+        (probe,) = (node.param["probe"]["values"] for node in values if node.step.id == "vgbench.probe")
+        told[name] = (probe["metric"], probe.get("tuned_per_class"))
+    assert told == {
+        "patch-camelyon": ("accuracy", 10_000),
+        "caltech-101": ("mean_per_class", None),
+        "cifar-10": ("accuracy", None),
+    }
 
 
 # ── What cells share ─────────────────────────────────────────────────────────────────────────────
@@ -211,6 +233,36 @@ def test_what_was_learned_beats_the_control_and_original_beats_chance(finished: 
             continue
         (control,) = cell["controls"]
         assert control["at_chance"] and control["above_all"], (cell["source"]["name"], cell["task"])
+
+
+@pytest.mark.slow  # a minute: each batch is 64 images of 299 px, whatever it holds
+def test_fid_and_kid_are_taken_of_inceptions_features(
+    vgbench: Callable[..., Answer], home: Path, tmp_path: Path
+) -> None:
+    """Weights of one's own, as timm has the network; against the definitions, by scipy (Heusel et al.; Bińkowski)."""
+    torch.manual_seed(0)
+    model = timm.create_model("inception_v3", pretrained=False, aux_logits=True)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)  # else numbers grow from layer to layer, to 1e10
+    safetensors.torch.save_file(model.state_dict(), tmp_path / "inception.safetensors")
+    options = {"encoder": f"timm:inception_v3@{tmp_path / 'inception.safetensors'}", "fid_on": "raw", "n": 24}
+    options |= {"n_test": 4, "n_per_class": 4}
+    task = "toybox/genbench/stars/quality:" + ",".join(f"{name}={value}" for name, value in options.items())
+    answer = vgbench("run", "--source", "toybox", "--tasks", task, "--images-per-class", "4", "-o", "run")
+    assert answer.code == 0, answer.err
+    (cell,) = [json.loads(path.read_text()) for path in (tmp_path / "run" / "cells").glob("*/result.json")]
+    values = {metric["name"]: metric["value"] for metric in cell["metrics"]}
+    (planned_cell,) = planned(home, ["toybox"], [task], images_per_class=4).cells
+    assert planned_cell.score is not None
+    encoded = {n for n in planned_cell.score.walk() if n.step.id == "vgbench.encode"}
+    x, y = (np.load(Store(home).use(node.digest) / "features.npy").astype(float) for node in encoded)
+    assert x.shape == y.shape == (24, 2048) and "clip_score" not in values
+    products = scipy.linalg.svdvals((x - x.mean(0)) @ (y - y.mean(0)).T).sum() / 23  # tr (S T)^(1/2) of few rows
+    fid = ((x.mean(0) - y.mean(0)) ** 2).sum() + x.var(0, ddof=1).sum() + y.var(0, ddof=1).sum() - 2 * products
+    assert values["fid"] == pytest.approx(fid, rel=1e-6, abs=1e-9)
+    within = [((z @ z.T / 2048 + 1) ** 3)[~np.eye(24, dtype=bool)].mean() for z in (x, y)]
+    assert values["kid"] == pytest.approx(sum(within) - 2 * ((x @ y.T / 2048 + 1) ** 3).mean(), rel=1e-6, abs=1e-12)
 
 
 # ── Errors ───────────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vgbench.errors import StepFailed
-from vgbench.planning import plan_nodes
+from vgbench.planning import plan_nodes, refuse_missing_libraries
 from vgbench.store import Store
 from vgbench.types import Head, Node
 
@@ -23,11 +23,18 @@ def make(
     offline: bool = False,
     quiet: bool = False,
 ) -> int:
-    """Make what the targets miss; return the number of images made. ``StepFailed`` says what went wrong."""
+    """Make what the targets miss; return the number of images made.
+
+    Raises:
+        CannotServe: a library is missing that a step needs; nothing was made.
+        StepFailed: says what went wrong.
+    """
     store = Store(context.home)
     plan = plan_nodes(targets, store)
-    if not any(planned.missing for planned in plan.nodes.values()):
+    missing = [planned.node.step for planned in plan.nodes.values() if planned.missing]
+    if not missing:
         return 0
+    refuse_missing_libraries(missing)
     if offline:
         plan.refuse_network()
     from vgbench.claims import FileClaims

@@ -20,7 +20,9 @@ FAULTS = (
     "out of focus, censorship,"
 )
 KEYTOTEXT = "keytotext"
-_T5 = ("torch", "transformers", "safetensors", "sentencepiece")
+# The repository's only tokenizer is a SentencePiece model; transformers reads it by protobuf, and without it
+# takes it for tiktoken's.
+_T5 = ("torch", "transformers", "safetensors", "sentencepiece", "google.protobuf")
 _WRITE = "vgbench_plugins.prompts.write"
 
 

@@ -13,6 +13,7 @@ from vgbench import Part, WeightsSpec, hookimpl, stages
 
 OPEN_CLIP = (*stages.TORCH, "open_clip", "transformers")
 TRANSFORMERS = (*stages.TORCH, "transformers")
+SIGLIP = (*TRANSFORMERS, "sentencepiece", "google.protobuf")  # its tokenizer is a SentencePiece model in protobuf
 
 _OPEN_CLIP = "vgbench_tasks.encoders.open_clip:build"
 _TRANSFORMERS = "vgbench_tasks.encoders.transformers:build"
@@ -78,7 +79,7 @@ CLIP_SHA256 = "b853c76eec817f6e94c09d10c7a9ca9323c18cf4402719fbb211dca649ef227d"
 @hookimpl
 def vgbench_offer_parts() -> Iterable[Part]:
     for name, (entry, values, _, _, summary) in _PUBLISHED.items():
-        needs = OPEN_CLIP if entry == _OPEN_CLIP else TRANSFORMERS
+        needs = OPEN_CLIP if entry == _OPEN_CLIP else SIGLIP if name.startswith("siglip/") else TRANSFORMERS
         yield Part("encoder", name, "1", entry, {"weights": name, **values}, summary=summary, needs=needs)
     summary = "the embedded world's CLIP, 64 px; offline"
     yield Part("encoder", TOYBOX, "1", _OPEN_CLIP, {"weights": TOYBOX}, summary=summary, needs=OPEN_CLIP)
@@ -91,7 +92,8 @@ def vgbench_offer_parts() -> Iterable[Part]:
     for builder, form, libraries in own:
         name = form.partition(":")[0]
         values = {"form": form, "text": False} if builder == _TIMM else {"form": form}  # timm's networks read no text
-        yield Part("encoder", name, "1", builder, values, summary=f"weights of yours: {form}", needs=libraries)
+        version = "2" if builder == _TRANSFORMERS else "1"  # since 2 a SigLIP reads what a prompt is filled up with
+        yield Part("encoder", name, version, builder, values, summary=f"weights of yours: {form}", needs=libraries)
 
 
 @hookimpl

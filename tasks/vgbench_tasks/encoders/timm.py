@@ -18,6 +18,7 @@ from vgbench.errors import nearest
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+AUXILIARY = "AuxLogits."  # torchvision's Inception-v3 was trained with a second classifier, which no feature reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,18 @@ def build(values: Mapping[str, Any], weights: str, device: str) -> Pooled:
         path = path / WEIGHTS_FILE
     if not arch:
         raise ValueError(f"{path.name} does not say which architecture it is of: timm:ARCH@FILE")
-    if not timm.is_model(arch):
-        close = nearest(arch, timm.list_models())
+    known = timm.list_models()
+    if arch not in known:
+        known += timm.list_pretrained()  # with a tag, which says how images are shown: inception_v3.gluon_in1k
+    if arch not in known:
+        close = nearest(arch, known)
         raise ValueError(f"timm has no architecture {arch!r}" + (f"; did you mean {close!r}?" if close else ""))
     model: nn.Module = timm.create_model(arch, pretrained=False, num_classes=0)
     default: Any = model.pretrained_cfg
-    head = f"{(declared or default).get('classifier') or 'head'}."
+    unread = (f"{(declared or default).get('classifier') or 'head'}.", AUXILIARY)
     try:
         state = load_state_dict(str(path), device="cpu", weights_only=True)
-        model.load_state_dict({name: value for name, value in state.items() if not name.startswith(head)})
+        model.load_state_dict({name: value for name, value in state.items() if not name.startswith(unread)})
     except (OSError, RuntimeError) as error:
         raise ValueError(f"{path.name} holds no weights of {arch}: {error}") from error
     shown = resolve_data_config({}, pretrained_cfg=declared, model=model)  # type: ignore[no-untyped-call]  # timm's

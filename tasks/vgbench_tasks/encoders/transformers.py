@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,23 @@ class Vision:
 
 @dataclass(frozen=True, slots=True)
 class VisionAndText(Vision):
-    """The same, with a text tower in the same space."""
+    """The same, with a text tower in the same space; ``tokenizer`` opens it, for images need none."""
 
-    tokenizer: Any
+    tokenizer: Callable[[], Any]
     n_tokens: int
+    is_filling_read: bool
 
     def texts(self, prompts: list[str]) -> Tensor:
-        """Turn B prompts into (B, D); each is filled up to the model's length, as SigLIP was trained."""
-        tokens = self.tokenizer(
+        """Turn B prompts into (B, D); each is filled up to the model's length.
+
+        SigLIP reads what a prompt is filled up with, for its feature is that of the last token; other models are told
+        to leave it out. Raises ``ValueError`` where the folder's tokenizer cannot be read.
+        """
+        tokens = self.tokenizer()(
             prompts, padding="max_length", truncation=True, max_length=self.n_tokens, return_tensors="pt"
         )
+        if self.is_filling_read:
+            tokens.pop("attention_mask", None)
         return _pooled(self.model.get_text_features(**tokens.to(self.device)))  # type: ignore[operator]  # transformers'
 
 
@@ -65,9 +73,19 @@ def build(values: Mapping[str, Any], weights: str, device: str) -> Vision:
     model = model.to(device).eval()
     if not hasattr(model, "get_text_features"):
         return Vision(model, preprocessing, device)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     n_tokens = model.config.text_config.max_position_embeddings
-    return VisionAndText(model, preprocessing, device, tokenizer, n_tokens)
+    is_filling_read = model.config.model_type in ("siglip", "siglip2")
+    return VisionAndText(model, preprocessing, device, cache(partial(_tokenizer, folder)), n_tokens, is_filling_read)
+
+
+def _tokenizer(folder: Path) -> Any:
+    try:
+        return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, ImportError) as error:
+        raise ValueError(
+            f"{folder} holds no tokenizer that transformers can read: {error} (pip install 'vgbench[clip]' brings "
+            "sentencepiece and protobuf)"
+        ) from error
 
 
 def _pooled(output: Any) -> Tensor:

@@ -20,7 +20,7 @@ from vgbench.metrics.multilabel import Ranked
 from vgbench.metrics.ranking import area
 from vgbench.steps.predict import torch_settings
 from vgbench.steps.probe import Features, Labels, Lesson, Noted
-from vgbench_tasks.probes.holdout import Holdout
+from vgbench_tasks.probes.holdout import Holdout, at_most
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,13 @@ class Head:
 def fit(lesson: Lesson, values: Mapping[str, Any]) -> Noted:
     """Sweep on validation images, train on all the source's images, and report every epoch: scores (1, E, M, C).
 
+    Where a task sets ``tuned_per_class``, the sweep sees at most so many images of each class, a fifth held out.
     Single-threaded on the CPU, so the same seed gives the same bytes. Raises ``ValueError`` where no image can be held
     out: ELEVATER draws a second image of each class for that, which a source of one image does not have.
     """
     assert lesson.x is not None and lesson.text is not None
-    holdout = Holdout.of(lesson)
+    most = values.get("tuned_per_class")  # not among the probe's own: results of other sets keep their keys
+    holdout = Holdout.of(lesson if most is None else at_most(lesson, most))
     if not len(holdout.val_x):
         raise ValueError("elevater-reference needs two images of a class: it holds one out to choose by")
     generator = torch.Generator().manual_seed(lesson.seed)  # one stream through all trials, as with --fix_seed

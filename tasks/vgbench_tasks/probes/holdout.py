@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,13 +48,24 @@ def held_out(ids: Sequence[str], labels: Labels) -> NDArray[np.bool_]:
 
     At least one of a class, and none of a class that has one image. An image of several classes counts for the first.
     """
+    return _lowest(ids, labels, lambda n: min(max(1, round(SHARE * n)), n - 1))
+
+
+def at_most(lesson: Lesson, n_per_class: int) -> Lesson:
+    """Return the lesson of each class's lowest ``n_per_class`` images by SHA-256 of the image id, in their order."""
+    assert lesson.x is not None
+    kept = np.flatnonzero(_lowest(lesson.ids, lesson.labels[0], lambda n: min(n, n_per_class)))
+    return replace(lesson, x=lesson.x[kept], labels=lesson.labels[:, kept], ids=[lesson.ids[i] for i in kept])
+
+
+def _lowest(ids: Sequence[str], labels: Labels, number_of: Callable[[int], int]) -> NDArray[np.bool_]:
+    """Return which images (N,) are among their class's ``number_of(its size)`` lowest by SHA-256 of the image id."""
     found = np.zeros(len(ids), dtype=np.bool_)
     first = labels.argmax(axis=1) if labels.ndim == 2 else labels
     digests = np.asarray([hashlib.sha256(image_id.encode()).hexdigest() for image_id in ids])
     for k in np.unique(first):
         rows = np.flatnonzero(first == k)
-        n = min(max(1, round(SHARE * len(rows))), len(rows) - 1)
-        found[rows[np.argsort(digests[rows], kind="stable")[:n]]] = True
+        found[rows[np.argsort(digests[rows], kind="stable")[: number_of(len(rows))]]] = True
     return found
 
 
