@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -19,6 +20,7 @@ from typing import Any
 
 import faiss
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -27,6 +29,7 @@ from tests.retrieval import made
 
 from vgbench.commands.answers import IndexAnswer
 from vgbench.toybox import downstream
+from vgbench_plugins.retrieval.layouts import ClipRetrieval
 
 CLASSES = "toybox-tools"
 NAMES = downstream.DOWNSTREAM["tools"].class_names
@@ -233,19 +236,51 @@ def path_of_no_host(folder: Path) -> Path:
 
 
 def test_paths_in_metadata_stay_in_their_folder(vgbench: Callable[..., Answer], home: Path, tmp_path: Path) -> None:
-    """Metadata of others names a file of this machine, through a link too: counted, and not read."""
-    entries = made.entries("train", 2)
-    folder = made.clip_retrieval(tmp_path / "idx", entries, tmp_path / "pictures")
+    """Metadata of others names a file of this machine, through a link too, or nonsense: counted, and not read."""
+    entries = made.entries("train", 4)
+    pictures = tmp_path / "pictures"
+    folder = made.clip_retrieval(tmp_path / "idx", entries, pictures)
+    first = f"{entries[0].key}.jpg"
     (tmp_path / "secret.jpg").write_bytes(entries[0].data)
-    (tmp_path / "pictures" / "link.jpg").symlink_to(tmp_path / "secret.jpg")
-    paths = ["../secret.jpg", str(tmp_path / "secret.jpg"), "link.jpg", "/dev/zero", "missing.jpg"]
-    file = folder / "metadata" / "metadata_0.parquet"
-    table = pq.read_table(file)
-    own = table["image_path"].to_pylist()
-    pq.write_table(table.set_column(0, "image_path", [[*paths, *own[5:]]]), file)
-    answer = export(vgbench, asked(index=folder, images=tmp_path / "pictures"), 20, tmp_path / "out")
-    assert answer["rejected"]["a path outside the images' folder"] == 4 * len(NAMES)
-    assert answer["rejected"]["no such file"] == len(NAMES)
+    (pictures / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    (pictures / f"{first}@").mkdir()  # in which what splits at the first "@" and what does not differ
+    pq.write_table(pa.table({"text": ["a reason"], "n": [5]}), pictures / "t.parquet")
+    outside = ["../secret.jpg", str(tmp_path / "secret.jpg"), "link.jpg", "/dev/zero", f"{first}@/../../secret.jpg"]
+    outside += ["link.jpg#0+9", "../secret.jpg#0+9", "../secret.zip@x", f"{first}@/../{first}"]
+    missing = ["missing.jpg", f"{first}#x", f"{first}@x", ""]
+    nonsense = [f"{first}#0+99999999999999", f"{first}#99999999999999999999+1", f"{first}#0+{'9' * 5_000}"]
+    nonsense += [f"{first}\0", "x" * 5_000, f"{first}#border=999", f"{first}#image[0]", "t.parquet#text[0]"]
+    nonsense += ["t.parquet#n[0]", "t.parquet#none[0]", "t.parquet#text[77]"]
+    there = ["cat@2x.jpg", "n#1.jpg", "a..b.jpg", "@x.jpg"]
+    for name, one in zip(there, entries, strict=False):
+        (pictures / name).write_bytes(one.data)
+    told = [*there, *outside, *missing, *nonsense]
+    for number in range(2):
+        file = folder / "metadata" / f"metadata_{number}.parquet"
+        table = pq.read_table(file)
+        own = table["image_path"].to_pylist()
+        paths = [*told[: len(own)], *own[len(told) :]]
+        told = told[len(own) :]
+        pq.write_table(table.set_column(0, "image_path", [paths]), file)
+    answer = export(vgbench, asked(index=folder, images=pictures, duplicates="keep"), 40, tmp_path / "out")
+    assert answer["rejected"] == {
+        "a path outside the images' folder": len(outside) * len(NAMES),
+        "no such file": len(missing) * len(NAMES),
+        "cannot be read": len(nonsense) * len(NAMES),
+    }
+    assert answer["per_class"][NAMES[0]] == 40 - len(outside) - len(missing) - len(nonsense)  # `there` is
+
+
+def test_disk_that_fails_is_no_property_of_a_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made.clip_retrieval(tmp_path / "idx", made.entries("train", 1), tmp_path / "pictures")
+    corpus = ClipRetrieval(folder, "image", tmp_path / "pictures")
+
+    def broken(path: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", broken)
+    with pytest.raises(ValueError, match="Input/output error"):
+        corpus.read(corpus.pages([0])[0], 0)
 
 
 @pytest.mark.parametrize(

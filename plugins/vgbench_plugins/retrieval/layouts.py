@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +21,9 @@ from vgbench.neighbours import META_FILE, Index, exact, unit
 from vgbench_plugins.retrieval.captioned import CAPTIONS, first, page_of
 from vgbench_plugins.retrieval.corpus import Page, pages_of, read_pages
 from vgbench_plugins.retrieval.remote import Remote
+
+# What a disk or a network's file system says when it fails: no property of the corpus, and so never counted as one.
+FAILED_DISK = {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 class NotThere(Exception):
@@ -116,7 +119,8 @@ class _Metadata:
         self._files = [pq.ParquetFile(path, memory_map=True) for path in files]
         self._names = [path.name for path in files]
         self._ends = np.cumsum([file.metadata.num_rows for file in self._files])
-        self._root, self._place = root.resolve(), InPlace(str(root))
+        self._place = InPlace(str(root))
+        self._root = self._place.root.resolve()
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -136,12 +140,19 @@ class _Metadata:
     def read(self, page: Page, row: int) -> bytes | None:
         if page.location is None:
             return None
-        path = (self._root / re.split("[#@]", page.location)[0]).resolve()
-        if not path.is_relative_to(self._root):  # metadata of others may name any file of this machine
-            raise NotThere("a path outside the images' folder")
-        if not path.is_file():
-            raise NotThere("no such file")
-        return self._place.read(page.location)
+        try:  # metadata of others may name any file of this machine, and nonsense
+            path = self._place.file(page.location).resolve()
+            if ".." in Path(page.location).parts or not path.is_relative_to(self._root):
+                raise NotThere("a path outside the images' folder")
+            if not path.is_file():
+                raise NotThere("no such file")
+            return self._place.read(page.location)
+        except NotThere:
+            raise
+        except Exception as error:  # whatever one row's nonsense raises, it is no reason to fail the class
+            if any(isinstance(one, OSError) and one.errno in FAILED_DISK for one in (error, error.__cause__)):
+                raise
+            raise NotThere("cannot be read") from error
 
     def _group(self, row: int) -> tuple[tuple[int, int, int], Any]:
         number = int(np.searchsorted(self._ends, row, side="right"))
