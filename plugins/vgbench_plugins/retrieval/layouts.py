@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import faiss
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -18,7 +19,7 @@ from vgbench import Artifact, Step
 from vgbench.images import SHARD_FILE, ImageSet
 from vgbench.inplace import InPlace, local
 from vgbench.neighbours import META_FILE, Index, exact, unit
-from vgbench_plugins.retrieval.captioned import CAPTIONS, first, page_of
+from vgbench_plugins.retrieval.captioned import CAPTIONS, TOLD, identity, page_of, rows_of, words
 from vgbench_plugins.retrieval.corpus import Page, pages_of, read_pages
 from vgbench_plugins.retrieval.remote import Remote
 
@@ -116,8 +117,8 @@ class _Metadata:
     def __init__(self, files: Sequence[Path], root: Path) -> None:
         if not files:
             raise ValueError("an index without metadata/*.parquet: nobody knows what its rows are")
-        self._files = [pq.ParquetFile(path, memory_map=True) for path in files]
-        self._names = [path.name for path in files]
+        self._paths = files
+        self._files = [_table(path) for path in files]
         self._ends = np.cumsum([file.metadata.num_rows for file in self._files])
         self._place = InPlace(str(root))
         self._root = self._place.root.resolve()
@@ -133,8 +134,8 @@ class _Metadata:
         for row in sorted(rows):
             if group is None or row >= group[2]:
                 group, table = self._group(row)
-            told = table.slice(row - group[1], 1).to_pylist()[0]
-            found[row] = self._page(told, f"{self._names[group[0]]}#{row}")
+            told = rows_of(table.slice(row - group[1], 1))[0]
+            found[row] = self._page(told, f"{self._paths[group[0]].name}#{row}")
         return [found[row] for row in rows]
 
     def read(self, page: Page, row: int) -> bytes | None:
@@ -162,13 +163,15 @@ class _Metadata:
         while row >= first_row + file.metadata.row_group(group).num_rows:
             first_row += file.metadata.row_group(group).num_rows
             group += 1
-        table = file.read_row_group(group)
+        try:
+            table = file.read_row_group(group, columns=[name for name in file.schema_arrow.names if name in TOLD])
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"{self._paths[number]}: cannot be read: {error}") from error
         return (number, first_row, first_row + table.num_rows), table
 
     def _page(self, told: dict[str, Any], where: str) -> Page:
-        path = told.get("image_path")
-        image_id = str(first(told, ("uid", "key", "id", "image_path")) or where)
-        return page_of(told, image_id, str(first(told, CAPTIONS) or ""), location=None if path is None else str(path))
+        path = words(told, ("image_path",))
+        return page_of(told, identity(told) or where, words(told, CAPTIONS) or "", location=path)
 
 
 class ClipRetrieval(_Metadata):
@@ -226,6 +229,13 @@ class DataComp(_Metadata):
             start += len(vectors)
         order = np.argsort(-similarities[0], kind="stable")[:k]
         return _row(similarities[:, order], rows[:, order])
+
+
+def _table(path: Path) -> Any:
+    try:
+        return pq.ParquetFile(path, memory_map=True)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: cannot be read as Parquet: {error}; get it again") from error
 
 
 def _row(similarities: NDArray[Any], rows: NDArray[Any]) -> tuple[Sequence[float], Sequence[int]]:

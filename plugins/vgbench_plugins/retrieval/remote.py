@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgbench_plugins.retrieval.captioned import CAPTIONS, first, page_of
+from vgbench_plugins.retrieval.captioned import CAPTIONS, page_of, score, words
 from vgbench_plugins.retrieval.corpus import Page
 from vgbench_plugins.retrieval.fetch import AGENT
 
@@ -59,7 +59,7 @@ class Remote:
     def pages(self, rows: Sequence[int]) -> list[Page]:
         """Return what the service told of some places."""
         told = [self._found[row] for row in rows]
-        return [page_of(one, str(one["id"]), str(first(one, CAPTIONS) or "")) for one in told]
+        return [page_of(one, str(one["id"]), words(one, CAPTIONS) or "") for one in told]
 
     def read(self, page: Page, row: int) -> bytes | None:
         """Return an image that came with the answer, as those of the service's own disk do."""
@@ -79,10 +79,10 @@ class Remote:
             if len(read) > MAX_BYTES:
                 raise ValueError("too large")
             found = json.loads(read, parse_constant=_no_number)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ValueError(f"no answer from the clip-retrieval service {self._url}: {error}") from None
         if not isinstance(found, list) or not all(
-            isinstance(one, dict) and "id" in one and isinstance(one.get("similarity"), int | float) for one in found
+            isinstance(one, dict) and "id" in one and score(one.get("similarity")) is not None for one in found
         ):
             raise ValueError(f"{self._url} answers, but not with neighbours (of the index {self._name!r}?)")
         return found
