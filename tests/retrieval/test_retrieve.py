@@ -28,8 +28,9 @@ from tests.conftest import Answer
 from tests.retrieval import made
 
 from vgbench.commands.answers import IndexAnswer
+from vgbench.neighbours import META_FILE
 from vgbench.toybox import downstream
-from vgbench_plugins.retrieval.layouts import ClipRetrieval
+from vgbench_plugins.retrieval.layouts import ClipRetrieval, DataComp
 
 CLASSES = "toybox-tools"
 NAMES = downstream.DOWNSTREAM["tools"].class_names
@@ -330,6 +331,84 @@ def test_folders_that_are_no_index_say_why(vgbench: Callable[..., Answer], tmp_p
     assert "has no l14_img; it has b32_img, b32_txt" in error(index=dc, embeddings="l14")
     next(dc.glob("*.npz")).unlink()
     assert "each .parquet of DataComp's metadata has its .npz" in error(index=dc)
+
+
+def test_rows_without_a_vector_are_counted_and_the_others_found(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    """DataComp's downloads hold some: all zeros, or not finite. One file has no other."""
+    entries = made.entries("train", 4)
+    folder = made.datacomp(tmp_path / "dc", entries, tmp_path / "pictures")
+    first, last = sorted(folder.glob("*.npz"))
+    _change(first, "b32_img", lambda vectors: vectors * np.where(np.arange(len(vectors)) < 3, 0, 1)[:, None])
+    _change(first, "b32_img", lambda vectors: np.where(np.arange(len(vectors))[:, None] == 5, np.nan, vectors))
+    asking = asked(index=folder, images=tmp_path / "pictures", duplicates="keep")
+    answer = export(vgbench, asking, 40, tmp_path / "some")
+    assert answer["rejected"] == {"no vector to compare": 4 * len(NAMES)}
+    kept = set(answer["per_class"].values())
+    named = {hashlib.sha256(one.data).hexdigest() for i, one in enumerate(entries) if i not in (0, 1, 2, 5)}
+    assert kept == {36} and set(hashes(tmp_path / "some")[NAMES[0]]) == named
+    _change(last, "b32_img", np.zeros_like)
+    answer = export(vgbench, asking, 40, tmp_path / "fewer")
+    assert set(answer["per_class"].values()) == {16}
+
+
+def _change(path: Path, name: str, change: Callable[[Any], Any]) -> None:
+    with np.load(path) as arrays:
+        kept = dict(arrays)
+    np.savez(path, **kept | {name: change(kept[name]).astype(np.float16)})
+
+
+@pytest.mark.parametrize("size", [0, 10, 700])
+def test_damaged_files_are_named(size: int, tmp_path: Path) -> None:
+    entries = made.entries("train", 1)
+    query = np.ones(made.vectors(entries)[0].shape[1], np.float32)
+
+    def error(path: Path, folder: Path) -> str:
+        whole = path.read_bytes()
+        path.write_bytes(whole[:size])
+        try:
+            with pytest.raises(ValueError) as told:
+                if path.suffix == ".npz" or folder.name == "dc":
+                    DataComp(folder, "image", "b32", folder).search(query, 3)
+                else:
+                    ClipRetrieval(folder, "image", folder).search(query, 3)
+        finally:
+            path.write_bytes(whole)
+        return str(told.value)
+
+    dc = made.datacomp(tmp_path / "dc", entries, tmp_path / "pictures")
+    cr = made.clip_retrieval(tmp_path / "cr", entries, tmp_path / "pictures")
+    for folder, pattern in ((dc, "*.npz"), (dc, "*.parquet"), (cr, "image.index"), (cr, "metadata/*.parquet")):
+        path = sorted(folder.glob(pattern))[-1]
+        message = error(path, folder)
+        assert message.startswith(f"{path}: ") and "get" in message and "pickle" not in message, message
+        assert "\n" not in message and "faiss/impl" not in message, message
+    (cr / "image").mkdir()
+    (cr / "image" / META_FILE).write_text("{}")
+    with pytest.raises(ValueError, match=r"cr/image: cannot be opened: .*index build"):
+        ClipRetrieval(cr, "image", cr)
+
+
+def test_vectors_of_another_kind_are_refused(tmp_path: Path) -> None:
+    dc = made.datacomp(tmp_path / "dc", made.entries("train", 1), tmp_path / "pictures")
+    path = sorted(dc.glob("*.npz"))[0]
+    for values, message in (
+        (np.array(["a"] * 5), "b32_img holds <U1"),
+        (np.array([None] * 5), "cannot be read"),
+        (np.ones(5, np.float16), "b32_img is 5 numbers"),
+    ):
+        np.savez(path, b32_img=values)
+        with pytest.raises(ValueError, match=message) as told:
+            DataComp(dc, "image", "b32", dc).search(np.ones(4, np.float32), 3)
+        assert str(path) in str(told.value)
+
+
+def test_index_of_distances_is_refused(tmp_path: Path) -> None:
+    folder = made.clip_retrieval(tmp_path / "idx", made.entries("train", 1), tmp_path / "pictures")
+    index = faiss.IndexFlatL2(8)
+    index.add(np.ones((10, 8), np.float32))
+    faiss.write_index(index, str(folder / "image.index"))
+    with pytest.raises(ValueError, match=r"image.index compares by distances .*metric_type='ip'"):
+        ClipRetrieval(folder, "image", folder)
 
 
 def test_an_index_is_built_in_clip_retrievals_layout_and_serves(vgbench: Callable[..., Answer], tmp_path: Path) -> None:

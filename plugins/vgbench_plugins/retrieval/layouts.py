@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,14 +18,17 @@ from numpy.typing import NDArray
 
 from vgbench import Artifact, Step
 from vgbench.images import SHARD_FILE, ImageSet
-from vgbench.inplace import InPlace, local
-from vgbench.neighbours import META_FILE, Index, exact, unit
+from vgbench.inplace import DAMAGED_ZIP, InPlace, local
+from vgbench.neighbours import META_FILE, Index, exact, has_direction, unit
 from vgbench_plugins.retrieval.captioned import CAPTIONS, TOLD, identity, page_of, rows_of, words
-from vgbench_plugins.retrieval.corpus import Page, pages_of, read_pages
+from vgbench_plugins.retrieval.corpus import Near, Page, pages_of, read_pages
 from vgbench_plugins.retrieval.remote import Remote
 
 # What a disk or a network's file system says when it fails: no property of the corpus, and so never counted as one.
 FAILED_DISK = {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
+# What numpy and faiss (RuntimeError) raise of files that are damaged, or something else.
+UNREADABLE = (OSError, ValueError, *DAMAGED_ZIP)
 
 
 class NotThere(Exception):
@@ -34,8 +38,8 @@ class NotThere(Exception):
 class Corpus(Protocol):
     """What is searched: the nearest rows to one vector, what stands there, and its image."""
 
-    def search(self, query: NDArray[np.float32], k: int) -> tuple[Sequence[float], Sequence[int]]:
-        """Return the similarities and rows of the k nearest to a query (D,), the nearest first."""
+    def search(self, query: NDArray[np.float32], k: int) -> Near:
+        """Return the k nearest to a query (D,)."""
         ...
 
     def pages(self, rows: Sequence[int]) -> list[Page]:
@@ -81,7 +85,7 @@ class Stored:
         self._images = Rows(ImageSet.open_unlabelled(corpus))
         self._index = Index.open(index.path)
 
-    def search(self, query: NDArray[np.float32], k: int) -> tuple[Sequence[float], Sequence[int]]:
+    def search(self, query: NDArray[np.float32], k: int) -> Near:
         similarities, rows = self._index.search(query[None], min(k, len(self._pages)))
         return _row(similarities, rows)
 
@@ -181,16 +185,28 @@ class ClipRetrieval(_Metadata):
         super().__init__(sorted((folder / "metadata").glob("*.parquet")), root)
         self._own: Index | None = None
         if (folder / by / META_FILE).exists():  # `vgbench index build` knows how many lists to probe, and reranks
-            self._own = Index.open(folder / by)
+            try:
+                self._own = Index.open(folder / by)
+            except (*UNREADABLE, KeyError) as error:
+                raise ValueError(f"{folder / by}: cannot be opened: {error}; `vgbench index build` again") from error
         path = folder / f"{by}.index"
         if not path.exists():
             there = ", ".join(sorted(p.name for p in folder.glob("*.index"))) or "no .index file"
             raise ValueError(f"{path} is missing (there: {there}): by=image or by=text says which is searched")
-        self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+        try:
+            self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+        except UNREADABLE as error:
+            # Without faiss's own words: it reports any short file as "No such file or directory".
+            raise ValueError(f"{path}: not a whole index of faiss; get or build it again") from error
+        if self._index.metric_type != faiss.METRIC_INNER_PRODUCT:
+            raise ValueError(
+                f"{path} compares by distances (faiss's metric {self._index.metric_type}), and similarities are inner "
+                "products: build it as clip-retrieval does, with autofaiss's metric_type='ip'"
+            )
         if self._index.ntotal != len(self):
             raise ValueError(f"{path} has {self._index.ntotal} vectors, the metadata {len(self)} rows")
 
-    def search(self, query: NDArray[np.float32], k: int) -> tuple[Sequence[float], Sequence[int]]:
+    def search(self, query: NDArray[np.float32], k: int) -> Near:
         if len(query) != self._index.d:
             raise ValueError(f"the encoder gives {len(query)} numbers, the index holds vectors of {self._index.d}")
         asked, k = unit(query[None]), min(k, len(self))
@@ -211,24 +227,40 @@ class DataComp(_Metadata):
         if missing := [path for path in self._vectors if not path.exists()]:
             raise ValueError(f"{missing[0]} is missing: each .parquet of DataComp's metadata has its .npz")
 
-    def search(self, query: NDArray[np.float32], k: int) -> tuple[Sequence[float], Sequence[int]]:
+    def search(self, query: NDArray[np.float32], k: int) -> Near:
         asked = unit(query[None])
         similarities, rows, start = np.empty((1, 0), np.float32), np.empty((1, 0), np.int64), 0
+        n_passed = 0
         for path, file in zip(self._vectors, self._files, strict=True):
-            with np.load(path, allow_pickle=False) as arrays:
-                if self._column not in arrays:
-                    raise ValueError(f"{path} has no {self._column}; it has {', '.join(arrays)}")
-                vectors = arrays[self._column]
-            if len(vectors) != file.metadata.num_rows or vectors.shape[1] != len(query):
+            vectors = self._vectors_of(path)
+            if vectors.ndim != 2 or vectors.shape != (file.metadata.num_rows, len(query)):
                 raise ValueError(
-                    f"{path}: {vectors.shape[0]} vectors of {vectors.shape[1]} numbers; its metadata has "
+                    f"{path}: {self._column} is {' × '.join(map(str, vectors.shape))} numbers; its metadata has "
                     f"{file.metadata.num_rows} rows, and the encoder gives {len(query)} numbers"
                 )
-            near, at = exact(asked, unit(vectors), k)
-            similarities, rows = np.concatenate([similarities, near], 1), np.concatenate([rows, at + start], 1)
-            start += len(vectors)
+            there = np.flatnonzero(has_direction(vectors))  # downloads of millions hold some that are all zeros
+            near, at = exact(asked, unit(vectors[there]), k)
+            similarities, rows = np.concatenate([similarities, near], 1), np.concatenate([rows, there[at] + start], 1)
+            n_passed, start = n_passed + len(vectors) - len(there), start + len(vectors)
         order = np.argsort(-similarities[0], kind="stable")[:k]
-        return _row(similarities[:, order], rows[:, order])
+        return replace(_row(similarities[:, order], rows[:, order]), n_passed=n_passed)
+
+    def _vectors_of(self, path: Path) -> NDArray[Any]:
+        try:
+            if not zipfile.is_zipfile(path):  # else numpy takes it for pickled data, and says so
+                raise ValueError("it is not whole, or not an .npz")
+            with np.load(path, allow_pickle=False) as arrays:
+                names = list(arrays)
+                vectors = arrays[self._column] if self._column in names else None
+        except UNREADABLE as error:
+            raise ValueError(
+                f"{path}: cannot be read: {error}; get it again, or take it and its .parquet out"
+            ) from error
+        if vectors is None:
+            raise ValueError(f"{path} has no {self._column}; it has {', '.join(names)}")
+        if not np.issubdtype(vectors.dtype, np.floating):
+            raise ValueError(f"{path}: {self._column} holds {vectors.dtype}, not vectors of floating point numbers")
+        return np.asarray(vectors)
 
 
 def _table(path: Path) -> Any:
@@ -238,6 +270,6 @@ def _table(path: Path) -> Any:
         raise ValueError(f"{path}: cannot be read as Parquet: {error}; get it again") from error
 
 
-def _row(similarities: NDArray[Any], rows: NDArray[Any]) -> tuple[Sequence[float], Sequence[int]]:
+def _row(similarities: NDArray[Any], rows: NDArray[Any]) -> Near:
     there = rows[0] >= 0
-    return similarities[0][there].tolist(), rows[0][there].tolist()
+    return Near(similarities[0][there].tolist(), rows[0][there].tolist())

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vgbench_plugins.retrieval.captioned import CAPTIONS, page_of, score, words
-from vgbench_plugins.retrieval.corpus import Page
+from vgbench_plugins.retrieval.corpus import Near, Page
 from vgbench_plugins.retrieval.fetch import AGENT
 
 SECONDS = 120.0  # for an answer: an index on disks is slow to wake (ours)
@@ -31,7 +31,7 @@ class Remote:
         self._url, self._name, self._by = url, name, by
         self._found: list[dict[str, Any]] = []
 
-    def search(self, query: NDArray[np.float32], k: int) -> tuple[Sequence[float], Sequence[int]]:
+    def search(self, query: NDArray[np.float32], k: int) -> Near:
         """Return the similarities of the k nearest to a query (D,) and their places in the answer.
 
         Raises ``ValueError``, with the address, where there is no answer or one that is no list of neighbours.
@@ -54,7 +54,7 @@ class Remote:
         }
         found = self._neighbours(json.dumps(asked).encode())
         self._found = sorted(found, key=lambda one: -float(one["similarity"]))[:k]  # whatever it was asked for
-        return [float(one["similarity"]) for one in self._found], range(len(self._found))
+        return Near([float(one["similarity"]) for one in self._found], range(len(self._found)))
 
     def pages(self, rows: Sequence[int]) -> list[Page]:
         """Return what the service told of some places."""
