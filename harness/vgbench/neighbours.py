@@ -157,7 +157,8 @@ def _with_lists(kind: Kind, vectors: Any, n: int, dimensions: int) -> Index:
     else:
         codes = next(m for m in range(max(1, dimensions // CODE_DIMENSIONS), 0, -1) if dimensions % m == 0)
         lists = faiss.IndexIVFPQ(coarse, dimensions, n_lists, codes, 8, faiss.METRIC_INNER_PRODUCT)
-    rows = np.sort(np.random.default_rng(0).choice(n, min(n, POINTS_PER_LIST * n_lists), replace=False))
+    n_training = min(n, max(POINTS_PER_LIST * n_lists, CODES if kind == "ivf-pq" else 0))
+    rows = np.sort(np.random.default_rng(0).choice(n, n_training, replace=False))
     some = np.ascontiguousarray(vectors[rows])
     clusters = Clusters.of(some, n_lists)
     coarse.add(clusters.centres)
