@@ -17,7 +17,7 @@ test: check
 	$(PYTEST)
 
 quick: check
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not heavy"
 
 check: install
 	$(BIN)/ruff check .

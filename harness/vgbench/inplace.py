@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import zipfile
 import zlib
 from bisect import bisect_right
 from collections import OrderedDict
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,17 @@ def repository(name: str) -> tuple[str, str]:
     return ("model", rest) if kind == "models" and "/" in rest else ("dataset", name)
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a location says: the file, and which part of it, all of it where nothing else is said."""
+
+    file: str
+    span: tuple[int, int] | None = None  # offset and size in bytes
+    row: tuple[str, int] | None = None  # column and row
+    member: str | None = None
+    border_px: int | None = None
+
+
 class InPlace:
     """The images of a place, read by their locations."""
 
@@ -79,33 +92,61 @@ class InPlace:
         Raises ``ValueError`` naming the file when it cannot be read, or its bytes have another ``sha256`` than the
         one it was indexed with.
         """
-        if self._root is None:
-            self._root = root_of(local(self._place))
-        bordered = _BORDER.fullmatch(location)
-        name = bordered[1] if bordered else location
+        name = location
         try:
-            data = self._read(name)
-            if bordered:
-                data = without_border(data, int(bordered[2]))
+            parts = self._parts(location)
+            name = location if parts.border_px is None else location.rpartition("#")[0]
+            data = self._read(parts)
+            if parts.border_px is not None:
+                data = without_border(data, parts.border_px)
         except (OSError, IndexError, KeyError, pa.ArrowException, *DAMAGED_ZIP) as error:
-            raise ValueError(f"{self._root / name}: cannot be read: {error}") from error
+            raise ValueError(f"{self.root / name}: cannot be read: {error}") from error
         if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-            raise ValueError(f"{self._root / name} changed after it was indexed; the same command indexes it again")
+            raise ValueError(f"{self.root / name} changed after it was indexed; the same command indexes it again")
         return data
 
-    def _read(self, location: str) -> bytes:
-        assert self._root is not None
+    @property
+    def root(self) -> Path:
+        """Return what locations are relative to."""
+        if self._root is None:
+            self._root = root_of(local(self._place))
+        return self._root
+
+    def file(self, location: str) -> Path:
+        """Return the file that `read` opens for a location, whether or not it is there.
+
+        For whoever has a location from others and must know what it names, before anything is read.
+        """
+        return self.root / self._parts(location).file
+
+    def _parts(self, location: str) -> _Parts:
+        border_px = None
+        if bordered := _BORDER.fullmatch(location):
+            location, border_px = bordered[1], int(bordered[2])
         if span := _SPAN.fullmatch(location):
-            with (self._root / span[1]).open("rb") as file:
-                file.seek(int(span[2]))
-                return file.read(int(span[3]))
+            return _Parts(span[1], span=(int(span[2]), int(span[3])), border_px=border_px)
         if row := _ROW.fullmatch(location):
-            value = self._row(row[1], row[2], int(row[3]))
-            return b"" if value is None else value
+            return _Parts(row[1], row=(row[2], int(row[3])), border_px=border_px)
         member = _MEMBER.fullmatch(location)
-        if member and (member[1] or self._root.is_file()):  # else a file whose name begins with "@"
-            return self._zip(member[1]).read(member[2])
-        return (self._root / location).read_bytes()
+        if member and (member[1] or self.root.is_file()):  # else a file whose name begins with "@"
+            return _Parts(member[1], member=member[2], border_px=border_px)
+        return _Parts(location, border_px=border_px)
+
+    def _read(self, parts: _Parts) -> bytes:
+        if parts.span is not None:
+            offset, size = parts.span
+            with (self.root / parts.file).open("rb") as file:
+                end = os.fstat(file.fileno()).st_size
+                if offset + size > end:  # asked for as it stands, memory is taken for all of a size of others
+                    raise EOFError(f"the file ends at {end}")
+                file.seek(offset)
+                return file.read(size)
+        if parts.row is not None:
+            value = self._row(parts.file, *parts.row)
+            return b"" if value is None else value
+        if parts.member is not None:
+            return self._zip(parts.file).read(parts.member)
+        return (self.root / parts.file).read_bytes()
 
     def _row(self, name: str, column: str, row: int) -> bytes | None:
         table = self._table(name)
@@ -118,21 +159,21 @@ class InPlace:
                 _, oldest = self._groups.popitem(last=False)
                 self._kept_bytes -= oldest.nbytes
         values = self._groups[key]
-        value: bytes | None = values[offset].as_py()
+        value = values[offset].as_py()
+        if not isinstance(value, bytes | None):
+            raise KeyError(f"{column} holds no images")
         return value
 
     def _zip(self, name: str) -> zipfile.ZipFile:
-        assert self._root is not None
         if name not in self._zips:
-            self._zips[name] = zipfile.ZipFile(self._root / name)
+            self._zips[name] = zipfile.ZipFile(self.root / name)
             if len(self._zips) > OPEN_ZIPS:
                 self._zips.popitem(last=False)[1].close()
         return self._zips[name]
 
     def _table(self, name: str) -> _Rows:
-        assert self._root is not None
         if name not in self._tables:
-            self._tables[name] = _Rows(self._root / name)
+            self._tables[name] = _Rows(self.root / name)
             if len(self._tables) > OPEN_TABLES:
                 self._tables.popitem(last=False)
         return self._tables[name]

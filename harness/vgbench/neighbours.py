@@ -131,10 +131,15 @@ def exact(queries: Float, vectors: Any, k: int) -> Found:
 def unit(vectors: NDArray[Any]) -> Float:
     """Return vectors (N, D) at length 1; ``ValueError`` for one of length 0 or not finite."""
     values = np.asarray(vectors, np.float32)
-    length = np.linalg.norm(values, axis=1, keepdims=True)
-    if not (np.isfinite(length).all() and (length > 0).all()):
+    if not has_direction(values).all():
         raise ValueError("a vector to index or to search with has no direction")
-    return np.ascontiguousarray(values / length)
+    return np.ascontiguousarray(values / np.linalg.norm(values, axis=1, keepdims=True))
+
+
+def has_direction(vectors: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which vectors (N, D) can be compared by cosine: (N,), false for one of length 0 or not finite."""
+    lengths = np.linalg.norm(np.asarray(vectors, np.float32), axis=1)
+    return np.asarray(np.isfinite(lengths) & (lengths > 0))
 
 
 def recall(found: Iterable[NDArray[np.int64]], truth: Iterable[NDArray[np.int64]]) -> float:
@@ -152,7 +157,8 @@ def _with_lists(kind: Kind, vectors: Any, n: int, dimensions: int) -> Index:
     else:
         codes = next(m for m in range(max(1, dimensions // CODE_DIMENSIONS), 0, -1) if dimensions % m == 0)
         lists = faiss.IndexIVFPQ(coarse, dimensions, n_lists, codes, 8, faiss.METRIC_INNER_PRODUCT)
-    rows = np.sort(np.random.default_rng(0).choice(n, min(n, POINTS_PER_LIST * n_lists), replace=False))
+    n_training = min(n, max(POINTS_PER_LIST * n_lists, CODES if kind == "ivf-pq" else 0))
+    rows = np.sort(np.random.default_rng(0).choice(n, n_training, replace=False))
     some = np.ascontiguousarray(vectors[rows])
     clusters = Clusters.of(some, n_lists)
     coarse.add(clusters.centres)

@@ -144,6 +144,14 @@ def test_other_schemes_are_refused_also_by_a_redirect(url: str, server: Threadin
 
 
 @pytest.mark.parametrize(
+    "url", [5, 1.5, True, None, b"http://pictures.example/x", [], ["x"], {}, {"a": 1}, "http://x/\ud800"]
+)
+def test_what_is_no_text_is_no_address(url: object) -> None:
+    with pytest.raises(NotFetched, match=r"not an (http )?address"):
+        fetch(url, resolve=resolve)  # type: ignore[arg-type]  # what metadata of others may hold
+
+
+@pytest.mark.parametrize(
     ("path", "reason"),
     [
         ("/loop", "too many redirects"),

@@ -10,7 +10,7 @@ import pytest
 
 from vgbench.bench.knn import clustered
 from vgbench.clusters import Clusters
-from vgbench.neighbours import META_FILE, RECALL, Index, build, exact, recall, unit
+from vgbench.neighbours import CODES, META_FILE, RECALL, Index, build, exact, recall, unit
 
 N = 20_000
 
@@ -98,6 +98,13 @@ def test_the_same_vectors_give_the_same_index(vectors: np.ndarray, tmp_path: Pat
         build(tmp_path / name, vectors[:3_000], "ivf-flat")
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("n", [CODES, CODES + 1, 279, 280])
+def test_codes_are_made_of_the_fewest_vectors_that_suffice(n: int, vectors: np.ndarray, tmp_path: Path) -> None:
+    """Those of whole lists alone would be fewer than the codes that faiss looks for among them."""
+    found = build(tmp_path, vectors[:n], "ivf-pq")
+    assert recall(found.search(vectors[N:], 10)[1], plain(vectors[N:], vectors[:n], 10)) >= 0.9
 
 
 def test_auto_goes_by_size(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -19,6 +20,7 @@ from typing import Any
 
 import faiss
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -26,7 +28,9 @@ from tests.conftest import Answer
 from tests.retrieval import made
 
 from vgbench.commands.answers import IndexAnswer
+from vgbench.neighbours import META_FILE
 from vgbench.toybox import downstream
+from vgbench_plugins.retrieval.layouts import ClipRetrieval, DataComp
 
 CLASSES = "toybox-tools"
 NAMES = downstream.DOWNSTREAM["tools"].class_names
@@ -233,19 +237,51 @@ def path_of_no_host(folder: Path) -> Path:
 
 
 def test_paths_in_metadata_stay_in_their_folder(vgbench: Callable[..., Answer], home: Path, tmp_path: Path) -> None:
-    """Metadata of others names a file of this machine, through a link too: counted, and not read."""
-    entries = made.entries("train", 2)
-    folder = made.clip_retrieval(tmp_path / "idx", entries, tmp_path / "pictures")
+    """Metadata of others names a file of this machine, through a link too, or nonsense: counted, and not read."""
+    entries = made.entries("train", 4)
+    pictures = tmp_path / "pictures"
+    folder = made.clip_retrieval(tmp_path / "idx", entries, pictures)
+    first = f"{entries[0].key}.jpg"
     (tmp_path / "secret.jpg").write_bytes(entries[0].data)
-    (tmp_path / "pictures" / "link.jpg").symlink_to(tmp_path / "secret.jpg")
-    paths = ["../secret.jpg", str(tmp_path / "secret.jpg"), "link.jpg", "/dev/zero", "missing.jpg"]
-    file = folder / "metadata" / "metadata_0.parquet"
-    table = pq.read_table(file)
-    own = table["image_path"].to_pylist()
-    pq.write_table(table.set_column(0, "image_path", [[*paths, *own[5:]]]), file)
-    answer = export(vgbench, asked(index=folder, images=tmp_path / "pictures"), 20, tmp_path / "out")
-    assert answer["rejected"]["a path outside the images' folder"] == 4 * len(NAMES)
-    assert answer["rejected"]["no such file"] == len(NAMES)
+    (pictures / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    (pictures / f"{first}@").mkdir()  # in which what splits at the first "@" and what does not differ
+    pq.write_table(pa.table({"text": ["a reason"], "n": [5]}), pictures / "t.parquet")
+    outside = ["../secret.jpg", str(tmp_path / "secret.jpg"), "link.jpg", "/dev/zero", f"{first}@/../../secret.jpg"]
+    outside += ["link.jpg#0+9", "../secret.jpg#0+9", "../secret.zip@x", f"{first}@/../{first}"]
+    missing = ["missing.jpg", f"{first}#x", f"{first}@x", ""]
+    nonsense = [f"{first}#0+99999999999999", f"{first}#99999999999999999999+1", f"{first}#0+{'9' * 5_000}"]
+    nonsense += [f"{first}\0", "x" * 5_000, f"{first}#border=999", f"{first}#image[0]", "t.parquet#text[0]"]
+    nonsense += ["t.parquet#n[0]", "t.parquet#none[0]", "t.parquet#text[77]"]
+    there = ["cat@2x.jpg", "n#1.jpg", "a..b.jpg", "@x.jpg"]
+    for name, one in zip(there, entries, strict=False):
+        (pictures / name).write_bytes(one.data)
+    told = [*there, *outside, *missing, *nonsense]
+    for number in range(2):
+        file = folder / "metadata" / f"metadata_{number}.parquet"
+        table = pq.read_table(file)
+        own = table["image_path"].to_pylist()
+        paths = [*told[: len(own)], *own[len(told) :]]
+        told = told[len(own) :]
+        pq.write_table(table.set_column(0, "image_path", [paths]), file)
+    answer = export(vgbench, asked(index=folder, images=pictures, duplicates="keep"), 40, tmp_path / "out")
+    assert answer["rejected"] == {
+        "a path outside the images' folder": len(outside) * len(NAMES),
+        "no such file": len(missing) * len(NAMES),
+        "cannot be read": len(nonsense) * len(NAMES),
+    }
+    assert answer["per_class"][NAMES[0]] == 40 - len(outside) - len(missing) - len(nonsense)  # `there` is
+
+
+def test_disk_that_fails_is_no_property_of_a_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made.clip_retrieval(tmp_path / "idx", made.entries("train", 1), tmp_path / "pictures")
+    corpus = ClipRetrieval(folder, "image", tmp_path / "pictures")
+
+    def broken(path: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", broken)
+    with pytest.raises(ValueError, match="Input/output error"):
+        corpus.read(corpus.pages([0])[0], 0)
 
 
 @pytest.mark.parametrize(
@@ -295,6 +331,84 @@ def test_folders_that_are_no_index_say_why(vgbench: Callable[..., Answer], tmp_p
     assert "has no l14_img; it has b32_img, b32_txt" in error(index=dc, embeddings="l14")
     next(dc.glob("*.npz")).unlink()
     assert "each .parquet of DataComp's metadata has its .npz" in error(index=dc)
+
+
+def test_rows_without_a_vector_are_counted_and_the_others_found(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    """DataComp's downloads hold some: all zeros, or not finite. One file has no other."""
+    entries = made.entries("train", 4)
+    folder = made.datacomp(tmp_path / "dc", entries, tmp_path / "pictures")
+    first, last = sorted(folder.glob("*.npz"))
+    _change(first, "b32_img", lambda vectors: vectors * np.where(np.arange(len(vectors)) < 3, 0, 1)[:, None])
+    _change(first, "b32_img", lambda vectors: np.where(np.arange(len(vectors))[:, None] == 5, np.nan, vectors))
+    asking = asked(index=folder, images=tmp_path / "pictures", duplicates="keep")
+    answer = export(vgbench, asking, 40, tmp_path / "some")
+    assert answer["rejected"] == {"no vector to compare": 4 * len(NAMES)}
+    kept = set(answer["per_class"].values())
+    named = {hashlib.sha256(one.data).hexdigest() for i, one in enumerate(entries) if i not in (0, 1, 2, 5)}
+    assert kept == {36} and set(hashes(tmp_path / "some")[NAMES[0]]) == named
+    _change(last, "b32_img", np.zeros_like)
+    answer = export(vgbench, asking, 40, tmp_path / "fewer")
+    assert set(answer["per_class"].values()) == {16}
+
+
+def _change(path: Path, name: str, change: Callable[[Any], Any]) -> None:
+    with np.load(path) as arrays:
+        kept = dict(arrays)
+    np.savez(path, **kept | {name: change(kept[name]).astype(np.float16)})
+
+
+@pytest.mark.parametrize("size", [0, 10, 700])
+def test_damaged_files_are_named(size: int, tmp_path: Path) -> None:
+    entries = made.entries("train", 1)
+    query = np.ones(made.vectors(entries)[0].shape[1], np.float32)
+
+    def error(path: Path, folder: Path) -> str:
+        whole = path.read_bytes()
+        path.write_bytes(whole[:size])
+        try:
+            with pytest.raises(ValueError) as told:
+                if path.suffix == ".npz" or folder.name == "dc":
+                    DataComp(folder, "image", "b32", folder).search(query, 3)
+                else:
+                    ClipRetrieval(folder, "image", folder).search(query, 3)
+        finally:
+            path.write_bytes(whole)
+        return str(told.value)
+
+    dc = made.datacomp(tmp_path / "dc", entries, tmp_path / "pictures")
+    cr = made.clip_retrieval(tmp_path / "cr", entries, tmp_path / "pictures")
+    for folder, pattern in ((dc, "*.npz"), (dc, "*.parquet"), (cr, "image.index"), (cr, "metadata/*.parquet")):
+        path = sorted(folder.glob(pattern))[-1]
+        message = error(path, folder)
+        assert message.startswith(f"{path}: ") and "get" in message and "pickle" not in message, message
+        assert "\n" not in message and "faiss/impl" not in message, message
+    (cr / "image").mkdir()
+    (cr / "image" / META_FILE).write_text("{}")
+    with pytest.raises(ValueError, match=r"cr/image: cannot be opened: .*index build"):
+        ClipRetrieval(cr, "image", cr)
+
+
+def test_vectors_of_another_kind_are_refused(tmp_path: Path) -> None:
+    dc = made.datacomp(tmp_path / "dc", made.entries("train", 1), tmp_path / "pictures")
+    path = sorted(dc.glob("*.npz"))[0]
+    for values, message in (
+        (np.array(["a"] * 5), "b32_img holds <U1"),
+        (np.array([None] * 5), "cannot be read"),
+        (np.ones(5, np.float16), "b32_img is 5 numbers"),
+    ):
+        np.savez(path, b32_img=values)
+        with pytest.raises(ValueError, match=message) as told:
+            DataComp(dc, "image", "b32", dc).search(np.ones(4, np.float32), 3)
+        assert str(path) in str(told.value)
+
+
+def test_index_of_distances_is_refused(tmp_path: Path) -> None:
+    folder = made.clip_retrieval(tmp_path / "idx", made.entries("train", 1), tmp_path / "pictures")
+    index = faiss.IndexFlatL2(8)
+    index.add(np.ones((10, 8), np.float32))
+    faiss.write_index(index, str(folder / "image.index"))
+    with pytest.raises(ValueError, match=r"image.index compares by distances .*metric_type='ip'"):
+        ClipRetrieval(folder, "image", folder)
 
 
 def test_an_index_is_built_in_clip_retrievals_layout_and_serves(vgbench: Callable[..., Answer], tmp_path: Path) -> None:

@@ -32,11 +32,11 @@ N_TOYBOX = 20_000
 
 DRAW_CORPUS = StepRef("vgbench.draw_corpus", "1", "vgbench_plugins.retrieval.toybox:draw_corpus", rate=Rate(250, 9_000))
 READ_CORPUS = StepRef(
-    "vgbench.read_corpus", "1", "vgbench_plugins.retrieval.captioned:read_corpus", rate=Rate(450, 300)
+    "vgbench.read_corpus", "2", "vgbench_plugins.retrieval.captioned:read_corpus", rate=Rate(450, 300)
 )
 RETRIEVE = StepRef(
     "vgbench.retrieve",
-    "1",
+    "2",
     "vgbench_plugins.retrieval.retrieve:retrieve",
     shards="index:micro_batch",
     gpu=True,

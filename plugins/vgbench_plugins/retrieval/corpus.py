@@ -43,6 +43,15 @@ class Page:
     of: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Near:
+    """What a search found: similarities and rows, the nearest first; ``n_passed`` rows had no vector to compare."""
+
+    similarities: Sequence[float]
+    rows: Sequence[int]
+    n_passed: int = 0
+
+
 def write_pages(folder: Path, pages: Sequence[Page]) -> None:
     """Write ``corpus.parquet``, in the order of the images."""
     columns = {field.name: [getattr(page, field.name) for page in pages] for field in fields(Page)}

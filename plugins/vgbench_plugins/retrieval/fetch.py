@@ -79,7 +79,8 @@ def _get(url: str, resolve: Resolve, tls: Tls) -> bytes | str:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:
+        target = quote(parts.path or "/", safe=_AS_IS) + (f"?{quote(parts.query, safe=_AS_IS)}" if parts.query else "")
+    except (ValueError, TypeError, AttributeError):  # of what is no text too: metadata of others holds anything
         raise NotFetched("not an address") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise NotFetched("not an http address")
@@ -87,7 +88,6 @@ def _get(url: str, resolve: Resolve, tls: Tls) -> bytes | str:
     port = port or (443 if is_tls else 80)
     address = resolve(parts.hostname, port)
     connection = _Checked(parts.hostname, port, address, tls=tls if is_tls else None)
-    target = quote(parts.path or "/", safe=_AS_IS) + (f"?{quote(parts.query, safe=_AS_IS)}" if parts.query else "")
     timer = threading.Timer(MOST_SECONDS, connection.shut)
     timer.daemon = True
     timer.start()

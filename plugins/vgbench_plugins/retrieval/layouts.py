@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import re
+import errno
+import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import faiss
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from vgbench import Artifact, Step
 from vgbench.images import SHARD_FILE, ImageSet
-from vgbench.inplace import InPlace, local
-from vgbench.neighbours import META_FILE, Index, exact, unit
-from vgbench_plugins.retrieval.captioned import CAPTIONS, first, page_of
-from vgbench_plugins.retrieval.corpus import Page, pages_of, read_pages
+from vgbench.inplace import DAMAGED_ZIP, InPlace, local
+from vgbench.neighbours import META_FILE, Index, exact, has_direction, unit
+from vgbench_plugins.retrieval.captioned import CAPTIONS, TOLD, identity, page_of, rows_of, words
+from vgbench_plugins.retrieval.corpus import Near, Page, pages_of, read_pages
 from vgbench_plugins.retrieval.remote import Remote
+
+# What a disk or a network's file system says when it fails: no property of the corpus, and so never counted as one.
+FAILED_DISK = {errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
+# What numpy and faiss (RuntimeError) raise of files that are damaged, or something else.
+UNREADABLE = (OSError, ValueError, *DAMAGED_ZIP)
 
 
 class NotThere(Exception):
@@ -30,8 +38,8 @@ class NotThere(Exception):
 class Corpus(Protocol):
     """What is searched: the nearest rows to one vector, what stands there, and its image."""
 
-    def search(self, query: NDArray[np.float32], k: int) -> tuple[Sequence[float], Sequence[int]]:
-        """Return the similarities and rows of the k nearest to a query (D,), the nearest first."""
+    def search(self, query: NDArray[np.float32], k: int) -> Near:
+        """Return the k nearest to a query (D,)."""
         ...
 
     def pages(self, rows: Sequence[int]) -> list[Page]:
@@ -77,7 +85,7 @@ class Stored:
         self._images = Rows(ImageSet.open_unlabelled(corpus))
         self._index = Index.open(index.path)
 
-    def search(self, query: NDArray[np.float32], k: int) -> tuple[Sequence[float], Sequence[int]]:
+    def search(self, query: NDArray[np.float32], k: int) -> Near:
         similarities, rows = self._index.search(query[None], min(k, len(self._pages)))
         return _row(similarities, rows)
 
@@ -113,10 +121,11 @@ class _Metadata:
     def __init__(self, files: Sequence[Path], root: Path) -> None:
         if not files:
             raise ValueError("an index without metadata/*.parquet: nobody knows what its rows are")
-        self._files = [pq.ParquetFile(path, memory_map=True) for path in files]
-        self._names = [path.name for path in files]
+        self._paths = files
+        self._files = [_table(path) for path in files]
         self._ends = np.cumsum([file.metadata.num_rows for file in self._files])
-        self._root, self._place = root.resolve(), InPlace(str(root))
+        self._place = InPlace(str(root))
+        self._root = self._place.root.resolve()
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -129,19 +138,26 @@ class _Metadata:
         for row in sorted(rows):
             if group is None or row >= group[2]:
                 group, table = self._group(row)
-            told = table.slice(row - group[1], 1).to_pylist()[0]
-            found[row] = self._page(told, f"{self._names[group[0]]}#{row}")
+            told = rows_of(table.slice(row - group[1], 1))[0]
+            found[row] = self._page(told, f"{self._paths[group[0]].name}#{row}")
         return [found[row] for row in rows]
 
     def read(self, page: Page, row: int) -> bytes | None:
         if page.location is None:
             return None
-        path = (self._root / re.split("[#@]", page.location)[0]).resolve()
-        if not path.is_relative_to(self._root):  # metadata of others may name any file of this machine
-            raise NotThere("a path outside the images' folder")
-        if not path.is_file():
-            raise NotThere("no such file")
-        return self._place.read(page.location)
+        try:  # metadata of others may name any file of this machine, and nonsense
+            path = self._place.file(page.location).resolve()
+            if ".." in Path(page.location).parts or not path.is_relative_to(self._root):
+                raise NotThere("a path outside the images' folder")
+            if not path.is_file():
+                raise NotThere("no such file")
+            return self._place.read(page.location)
+        except NotThere:
+            raise
+        except Exception as error:  # whatever one row's nonsense raises, it is no reason to fail the class
+            if any(isinstance(one, OSError) and one.errno in FAILED_DISK for one in (error, error.__cause__)):
+                raise
+            raise NotThere("cannot be read") from error
 
     def _group(self, row: int) -> tuple[tuple[int, int, int], Any]:
         number = int(np.searchsorted(self._ends, row, side="right"))
@@ -151,13 +167,15 @@ class _Metadata:
         while row >= first_row + file.metadata.row_group(group).num_rows:
             first_row += file.metadata.row_group(group).num_rows
             group += 1
-        table = file.read_row_group(group)
+        try:
+            table = file.read_row_group(group, columns=[name for name in file.schema_arrow.names if name in TOLD])
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"{self._paths[number]}: cannot be read: {error}") from error
         return (number, first_row, first_row + table.num_rows), table
 
     def _page(self, told: dict[str, Any], where: str) -> Page:
-        path = told.get("image_path")
-        image_id = str(first(told, ("uid", "key", "id", "image_path")) or where)
-        return page_of(told, image_id, str(first(told, CAPTIONS) or ""), location=None if path is None else str(path))
+        path = words(told, ("image_path",))
+        return page_of(told, identity(told) or where, words(told, CAPTIONS) or "", location=path)
 
 
 class ClipRetrieval(_Metadata):
@@ -167,16 +185,28 @@ class ClipRetrieval(_Metadata):
         super().__init__(sorted((folder / "metadata").glob("*.parquet")), root)
         self._own: Index | None = None
         if (folder / by / META_FILE).exists():  # `vgbench index build` knows how many lists to probe, and reranks
-            self._own = Index.open(folder / by)
+            try:
+                self._own = Index.open(folder / by)
+            except (*UNREADABLE, KeyError) as error:
+                raise ValueError(f"{folder / by}: cannot be opened: {error}; `vgbench index build` again") from error
         path = folder / f"{by}.index"
         if not path.exists():
             there = ", ".join(sorted(p.name for p in folder.glob("*.index"))) or "no .index file"
             raise ValueError(f"{path} is missing (there: {there}): by=image or by=text says which is searched")
-        self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+        try:
+            self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+        except UNREADABLE as error:
+            # Without faiss's own words: it reports any short file as "No such file or directory".
+            raise ValueError(f"{path}: not a whole index of faiss; get or build it again") from error
+        if self._index.metric_type != faiss.METRIC_INNER_PRODUCT:
+            raise ValueError(
+                f"{path} compares by distances (faiss's metric {self._index.metric_type}), and similarities are inner "
+                "products: build it as clip-retrieval does, with autofaiss's metric_type='ip'"
+            )
         if self._index.ntotal != len(self):
             raise ValueError(f"{path} has {self._index.ntotal} vectors, the metadata {len(self)} rows")
 
-    def search(self, query: NDArray[np.float32], k: int) -> tuple[Sequence[float], Sequence[int]]:
+    def search(self, query: NDArray[np.float32], k: int) -> Near:
         if len(query) != self._index.d:
             raise ValueError(f"the encoder gives {len(query)} numbers, the index holds vectors of {self._index.d}")
         asked, k = unit(query[None]), min(k, len(self))
@@ -197,26 +227,49 @@ class DataComp(_Metadata):
         if missing := [path for path in self._vectors if not path.exists()]:
             raise ValueError(f"{missing[0]} is missing: each .parquet of DataComp's metadata has its .npz")
 
-    def search(self, query: NDArray[np.float32], k: int) -> tuple[Sequence[float], Sequence[int]]:
+    def search(self, query: NDArray[np.float32], k: int) -> Near:
         asked = unit(query[None])
         similarities, rows, start = np.empty((1, 0), np.float32), np.empty((1, 0), np.int64), 0
+        n_passed = 0
         for path, file in zip(self._vectors, self._files, strict=True):
-            with np.load(path, allow_pickle=False) as arrays:
-                if self._column not in arrays:
-                    raise ValueError(f"{path} has no {self._column}; it has {', '.join(arrays)}")
-                vectors = arrays[self._column]
-            if len(vectors) != file.metadata.num_rows or vectors.shape[1] != len(query):
+            vectors = self._vectors_of(path)
+            if vectors.ndim != 2 or vectors.shape != (file.metadata.num_rows, len(query)):
                 raise ValueError(
-                    f"{path}: {vectors.shape[0]} vectors of {vectors.shape[1]} numbers; its metadata has "
+                    f"{path}: {self._column} is {' × '.join(map(str, vectors.shape))} numbers; its metadata has "
                     f"{file.metadata.num_rows} rows, and the encoder gives {len(query)} numbers"
                 )
-            near, at = exact(asked, unit(vectors), k)
-            similarities, rows = np.concatenate([similarities, near], 1), np.concatenate([rows, at + start], 1)
-            start += len(vectors)
+            there = np.flatnonzero(has_direction(vectors))  # downloads of millions hold some that are all zeros
+            near, at = exact(asked, unit(vectors[there]), k)
+            similarities, rows = np.concatenate([similarities, near], 1), np.concatenate([rows, there[at] + start], 1)
+            n_passed, start = n_passed + len(vectors) - len(there), start + len(vectors)
         order = np.argsort(-similarities[0], kind="stable")[:k]
-        return _row(similarities[:, order], rows[:, order])
+        return replace(_row(similarities[:, order], rows[:, order]), n_passed=n_passed)
+
+    def _vectors_of(self, path: Path) -> NDArray[Any]:
+        try:
+            if not zipfile.is_zipfile(path):  # else numpy takes it for pickled data, and says so
+                raise ValueError("it is not whole, or not an .npz")
+            with np.load(path, allow_pickle=False) as arrays:
+                names = list(arrays)
+                vectors = arrays[self._column] if self._column in names else None
+        except UNREADABLE as error:
+            raise ValueError(
+                f"{path}: cannot be read: {error}; get it again, or take it and its .parquet out"
+            ) from error
+        if vectors is None:
+            raise ValueError(f"{path} has no {self._column}; it has {', '.join(names)}")
+        if not np.issubdtype(vectors.dtype, np.floating):
+            raise ValueError(f"{path}: {self._column} holds {vectors.dtype}, not vectors of floating point numbers")
+        return np.asarray(vectors)
 
 
-def _row(similarities: NDArray[Any], rows: NDArray[Any]) -> tuple[Sequence[float], Sequence[int]]:
+def _table(path: Path) -> Any:
+    try:
+        return pq.ParquetFile(path, memory_map=True)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: cannot be read as Parquet: {error}; get it again") from error
+
+
+def _row(similarities: NDArray[Any], rows: NDArray[Any]) -> Near:
     there = rows[0] >= 0
-    return similarities[0][there].tolist(), rows[0][there].tolist()
+    return Near(similarities[0][there].tolist(), rows[0][there].tolist())

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vgbench_plugins.retrieval.captioned import CAPTIONS, first, page_of
-from vgbench_plugins.retrieval.corpus import Page
+from vgbench_plugins.retrieval.captioned import CAPTIONS, page_of, score, words
+from vgbench_plugins.retrieval.corpus import Near, Page
 from vgbench_plugins.retrieval.fetch import AGENT
 
 SECONDS = 120.0  # for an answer: an index on disks is slow to wake (ours)
@@ -31,7 +31,7 @@ class Remote:
         self._url, self._name, self._by = url, name, by
         self._found: list[dict[str, Any]] = []
 
-    def search(self, query: NDArray[np.float32], k: int) -> tuple[Sequence[float], Sequence[int]]:
+    def search(self, query: NDArray[np.float32], k: int) -> Near:
         """Return the similarities of the k nearest to a query (D,) and their places in the answer.
 
         Raises ``ValueError``, with the address, where there is no answer or one that is no list of neighbours.
@@ -54,12 +54,12 @@ class Remote:
         }
         found = self._neighbours(json.dumps(asked).encode())
         self._found = sorted(found, key=lambda one: -float(one["similarity"]))[:k]  # whatever it was asked for
-        return [float(one["similarity"]) for one in self._found], range(len(self._found))
+        return Near([float(one["similarity"]) for one in self._found], range(len(self._found)))
 
     def pages(self, rows: Sequence[int]) -> list[Page]:
         """Return what the service told of some places."""
         told = [self._found[row] for row in rows]
-        return [page_of(one, str(one["id"]), str(first(one, CAPTIONS) or "")) for one in told]
+        return [page_of(one, str(one["id"]), words(one, CAPTIONS) or "") for one in told]
 
     def read(self, page: Page, row: int) -> bytes | None:
         """Return an image that came with the answer, as those of the service's own disk do."""
@@ -79,10 +79,10 @@ class Remote:
             if len(read) > MAX_BYTES:
                 raise ValueError("too large")
             found = json.loads(read, parse_constant=_no_number)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ValueError(f"no answer from the clip-retrieval service {self._url}: {error}") from None
         if not isinstance(found, list) or not all(
-            isinstance(one, dict) and "id" in one and isinstance(one.get("similarity"), int | float) for one in found
+            isinstance(one, dict) and "id" in one and score(one.get("similarity")) is not None for one in found
         ):
             raise ValueError(f"{self._url} answers, but not with neighbours (of the index {self._name!r}?)")
         return found

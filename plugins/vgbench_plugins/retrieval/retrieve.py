@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
@@ -124,8 +124,9 @@ def _ranking(step: Step) -> Ranking:
 
 def _candidates(step: Step, corpus: Corpus) -> Iterator[Hit | str]:
     p = step.params
-    similarities, rows = corpus.search(_query(step), p["depth"])
-    ranked = iter(zip(similarities, rows, corpus.pages(rows), strict=True))
+    nearest = corpus.search(_query(step), p["depth"])
+    yield from repeat(NO_VECTOR, nearest.n_passed)
+    ranked = iter(zip(nearest.similarities, nearest.rows, corpus.pages(nearest.rows), strict=True))
     seen: set[str] = set()
     prints: list[NDArray[np.uint8]] = []
     n_scored = 0
@@ -149,6 +150,7 @@ def _candidates(step: Step, corpus: Corpus) -> Iterator[Hit | str]:
 
 
 NO_SCORE = "no score in the metadata"
+NO_VECTOR = "no vector to compare"
 
 
 def _plain(page: Page, max_unsafe: float | None, min_aesthetic: float | None) -> str | None:
