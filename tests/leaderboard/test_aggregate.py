@@ -390,6 +390,54 @@ def test_gain_of_cler_is_held_against_text_similarity_over_data_sets() -> None:
     assert found.figure == "mts" and found.target == "gain of cler" and found.reason and "3 data sets" in found.reason
 
 
+def test_gain_of_cler_goes_with_text_similarity_as_the_data_sets_are_ordered() -> None:
+    """Five data sets, two sources: the gain's order is that of the similarity but for one or two swapped pairs."""
+    sets = [f"g/{name}" for name in "abcde"]
+    gains = {
+        "s": [0.1, 0.2, 0.3, 0.5, 0.4],
+        "t": [0.2, 0.1, 0.3, 0.5, 0.4],
+    }  # ρ = 1 − 6 Σd² / (n (n² − 1)), Σd² 2 and 4
+    made: Made = []
+    for source, of_sets in gains.items():
+        for i, (d, gain) in enumerate(zip(sets, of_sets, strict=True)):
+            level = 0.4 - 0.05 * i  # without zero-shot taken off, CLER would be ordered otherwise
+            made.append(read_out(source, d, "zeroshot", right(level)))
+            made.append(read_out(source, d, "cler", right(level + gain)))
+            more = {"mts": 0.1 * i}
+            made.append((make_cell(source, [0.5], column=f"{d}/quality", seeds={}, more=more), [0.5]))
+    tasks = [*sets, *(f"{d}/quality" for d in sets)]
+    (found,) = (one for one in correlations(suite(made, tasks), items(made)) if one.within == "row")
+    assert found.figure == "mts" and found.target == "gain of cler" and found.reason is None
+    assert found.by_set == {"s": pytest.approx(0.9), "t": pytest.approx(0.8)} and found.rho == pytest.approx(0.85)
+    assert found.clusters == 5 and found.n_rows == 2 and found.ci is not None and found.ci.lo <= 0.85 <= found.ci.hi
+
+
+def test_two_encoders_are_correlated_in_every_pair_each_from_its_own_cells() -> None:
+    from scipy.stats import spearmanr
+
+    draw = np.random.default_rng(2)
+    encoders, rows = ("clip", "dino"), 8
+    shares = {
+        (encoder, readout): [round(share, 3) for share in draw.permutation(np.linspace(0.2, 0.8, rows)).tolist()]
+        for encoder in encoders
+        for readout in ("cler", "linear-probe")
+    }
+    made = [
+        read_out("src", d, readout, right(of[k]), options={"encoder": encoder}, source_options={"k": f"{k}"})
+        for (encoder, readout), of in shares.items()
+        for d in SETS
+        for k in range(rows)
+    ]
+    found = {(one.encoder, one.target_encoder): one for one in correlations(suite(made), items(made)) if not one.halves}
+    assert set(found) == {(a, b) for a in encoders for b in encoders}
+    digests = {c.digest: (c.task.options["encoder"], c.task.options["readout"]) for c, _ in made}
+    for (a, b), one in found.items():
+        expected = spearmanr(shares[a, "cler"], shares[b, "linear-probe"]).statistic
+        assert one.figure == "cler" and one.rho == pytest.approx(expected) and one.n_rows == rows
+        assert {digests[cell] for cell in one.cells} == {(a, "cler"), (b, "linear-probe")}
+    assert len({round(one.rho or 0, 6) for one in found.values()}) == 4  # else a pair could stand for another
+
+
 def test_correlation_does_not_depend_on_the_order_of_cells() -> None:
     made = many(noise=0.1)
     first = correlations(suite(made, TASKS), items(made))
