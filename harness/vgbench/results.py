@@ -301,11 +301,13 @@ class Strategy(Record):
 class Cost(Aggregated):
     """What a row's images cost over a suite at a published price, each image once however many data sets use it.
 
+    ``images_paid``: with images that were made and left out, where a source makes its images for the request.
     ``usd_per_point`` by readout: USD for each point (1 % of the scale) gained over zero-shot.
     """
 
     kind: str
     images: int | None
+    images_paid: int | None
     usd_per_image: Finite | None
     usd: Finite | None
     usd_per_point: dict[str, Finite | None]
@@ -316,7 +318,7 @@ class MeasuredCost(Record):
     """What a row's images took over a suite, as observed: seconds of one worker, and USD at a machine's price.
 
     Time is no result: on a leaderboard it stands under ``observed``. ``fixed`` is spent once, whatever the number of
-    images; ``marginal`` grows with it.
+    images; ``marginal`` grows with it. ``usd_per_point`` by readout: both, for each point gained over zero-shot.
     """
 
     suite: str
@@ -326,6 +328,7 @@ class MeasuredCost(Record):
     marginal_seconds: Finite | None
     fixed_usd: Finite | None
     marginal_usd: Finite | None
+    usd_per_point: dict[str, Finite | None]
     reason: str | None
 
 

@@ -37,7 +37,8 @@ def build_run(run_dir: Path) -> Path:
     board = build(run.cells, run.items_of, suites=run.suites)
     seconds = {cell.digest: round(sum(run.observed_of(cell).get("seconds", {}).values()), 3) for cell in run.cells}
     suites = suites_of(run.cells, run.suites)
-    took = [one.model_dump(mode="json") for suite in suites for one in measured(suite, run.production_of)]
+    # nobody has said here what an hour costs: seconds, no USD
+    took = [one.model_dump(mode="json") for suite in suites for one in measured(suite, (), run.production_of)]
     observed = {"seconds": seconds, "cost": took}
     return results.write_leaderboard(run_dir, board.model_copy(update={"observed": observed}))
 

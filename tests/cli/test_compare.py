@@ -15,6 +15,7 @@ from tests.leaderboard.made import answers, make_cell, write_run
 from vgbench.commands.answers import CompareAnswer
 from vgbench.commands.export import guarded
 from vgbench.results import Cell
+from vgbench.steps.measure import write_per_class
 
 Command = Callable[..., Answer]
 N = 300
@@ -112,6 +113,45 @@ def test_cell_without_values_per_item_is_shown_but_not_tested(vgbench: Command, 
     (column,) = compared(vgbench("compare", "out:good", "out:bad", "--json")).columns
     assert column.verdict is None and column.p is None and "no value per item" in (column.reason or "")
     assert column.difference == pytest.approx(0.3, abs=0.06)
+
+
+def measured(source: str, clip_score: float | None, *, column: str = "quality") -> tuple[Cell, list[float]]:
+    """Return a cell of a task that measures images: one main metric, withheld or not."""
+    cell = make_cell(source, [clip_score or 0.0], column=column, seeds={})
+    withheld = {"value": clip_score, "ci": None, "reason": "110 images, 120 needed" if clip_score is None else None}
+    main = cell.metrics[0].model_copy(update={"name": "clip_score", **withheld})
+    return cell.model_copy(update={"metrics": [main]}), [clip_score or 0.0]
+
+
+def test_classes_are_compared_by_the_main_metric_alone(vgbench: Command, tmp_path: Path) -> None:
+    """`vgbench.measure` writes rows of several metrics for one class."""
+    cells = [measured("a", 0.3), measured("b", 0.2)]
+    folder = write_run(tmp_path / "out", cells)
+    for (cell, _), value in zip(cells, (0.3, 0.2), strict=True):
+        write_per_class(folder / "cells" / cell.digest, [("x", 9, value, "clip_score"), ("x", 5, 40 * value, "vendi")])
+    (column,) = compared(vgbench("compare", "out:a", "out:b", "--per-class", "--json")).columns
+    assert column.per_class is not None and column.per_class_reason is None
+    (pair,) = column.per_class
+    assert (pair.n, pair.a, pair.b, pair.difference) == (9, 0.3, 0.2, pytest.approx(0.1))
+    for cell, _ in cells:
+        write_per_class(folder / "cells" / cell.digest, [("x", 5, 8.0, "vendi")])
+    answer = vgbench("compare", "out:a", "out:b", "--per-class")
+    assert "quality by class: no class has a value of clip_score on both sides" in answer.out
+    (column,) = compared(vgbench("compare", "out:a", "out:b", "--per-class", "--json")).columns
+    assert column.per_class == [] and column.per_class_reason is not None
+
+
+def test_withheld_value_leaves_the_other_columns_to_compare(vgbench: Command, tmp_path: Path) -> None:
+    made = [measured("a", 0.3, column="few"), measured("b", None, column="few")]
+    write_run(tmp_path / "out", [*made, *trained("a", 0.9), *trained("b", 0.6)])
+    answer = compared(vgbench("compare", "out:a", "out:b", "--json"))
+    assert [(column.name, column.verdict) for column in answer.columns] == [("digits", "A better")]
+    (item,) = answer.uncompared
+    assert (item.name, item.side, item.is_withheld, item.why) == ("few", "B", True, "110 images, 120 needed")
+    assert "B has no value of few: 110 images, 120 needed" in vgbench("compare", "out:a", "out:b").out
+    write_run(tmp_path / "alone", made)
+    alone = vgbench("compare", "alone:a", "alone:b")
+    assert alone.code == 2 and "no value to compare: few of B: 110 images, 120 needed" in alone.err
 
 
 def test_values_are_shown_in_their_own_unit(vgbench: Command, tmp_path: Path) -> None:

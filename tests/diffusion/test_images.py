@@ -43,10 +43,15 @@ def source(folder: Path, **more: Any) -> str:
 def hashes(home: Path) -> Hashes:
     """Return the hash of every image in a home's store, by class and index."""
     found = {}
-    for path in home.glob("store/*/*/*/images.parquet"):
+    for path in shards(home):
         for row in pq.read_table(path, columns=["class_id", "index", "sha256"]).to_pylist():
             found[row["class_id"], row["index"]] = row["sha256"]
     return found
+
+
+def shards(home: Path) -> list[Path]:
+    """Return the shards of images that a home's store holds; what is being written lies in its ``tmp``."""
+    return list(home.glob("store/*/*/*/images.parquet"))
 
 
 def generate(home: Path, asked: str, n: int, target: Path, *more: str, classes: str = CLASSES) -> list[str]:
@@ -59,15 +64,20 @@ def generate(home: Path, asked: str, n: int, target: Path, *more: str, classes: 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_images_depend_on_nothing_but_recipe_class_and_index(pipeline: Path, tmp_path: Path, dtype: str) -> None:
     """One worker; two workers, classes in another order, fewer images first, killed twice on the way."""
-    asked = source(pipeline, dtype=dtype)
+    asked = source(pipeline, dtype=dtype, steps=20)  # so slow that a kill falls between two shards
     subprocess.run(generate(tmp_path / "a", asked, 10, tmp_path / "out-a", "--workers=1"), check=True)
     chance = random.Random(0)
     shuffled = "toybox16/moon,star,fish"
-    for attempt in range(2):
-        command = generate(tmp_path / "b", asked, 6, tmp_path / f"killed-{attempt}", "--workers=2", classes=shuffled)
+    for n, n_shards in ((6, 6), (10, 9)):  # of 4 images, of 3 classes
+        command = generate(tmp_path / "b", asked, n, tmp_path / f"killed-{n}", "--workers=2", classes=shuffled)
+        known = len(shards(tmp_path / "b"))
         with subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL) as process:
-            time.sleep(chance.uniform(4, 9))
+            while len(shards(tmp_path / "b")) == known and process.poll() is None:  # starting takes as long as it takes
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, 0.1))
             os.killpg(process.pid, signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL  # it was not done yet
+        assert known < len(shards(tmp_path / "b")) < n_shards
     command = generate(tmp_path / "b", asked, 10, tmp_path / "out-b", "--workers=2", classes=shuffled)
     subprocess.run(command, check=True)
     found = hashes(tmp_path / "a")

@@ -34,11 +34,13 @@ def make_cell(
     source_options: dict[str, str] | None = None,
     row_options: dict[str, int] | None = None,
     images: tuple[str, int] | None = None,
+    rejected: dict[str, int] | None = None,
     more: dict[str, float | None] | None = None,
 ) -> Cell:
     """Return a cell whose main metric is the mean of ``right``.
 
-    ``images``: the image set's name and size. ``more``: further metrics by name, those in ``LOWER`` better when low.
+    ``images``: the image set's name and size; ``rejected``: what was left out of it. ``more``: further metrics by
+    name, those in ``LOWER`` better when low.
     """
     seeds = {"train": train} if seeds is None else seeds
     n, value = len(right), float(np.mean(right))
@@ -59,7 +61,7 @@ def make_cell(
             "requested": None,
             "per_class": {},
             "shortfall": {},
-            "rejected": {},
+            "rejected": rejected or {},
             "rejected_per_class": {},
         }
         if images

@@ -17,6 +17,7 @@ from vgbench.cli import main
 from vgbench.commands.answers import AggregateAnswer
 from vgbench.commands.table import notes
 from vgbench.results import Cell, Items, Leaderboard, Observed, Production, dump, read_cell
+from vgbench.store import OBSERVED
 from vgbench_leaderboard.aggregate.correlation import correlations
 from vgbench_leaderboard.aggregate.cost import costs, measured, published_prices
 from vgbench_leaderboard.aggregate.figures import is_in_first_half
@@ -218,7 +219,7 @@ def test_zero_shot_cell_that_reads_no_image_is_no_part_of_the_cost() -> None:
     assert cost.images == 100 and cost.usd == pytest.approx(1.2) and cost.usd_per_point["linear-probe (clip)"]
     alone = [m for m in made if m[0].task.options["readout"] == "zeroshot"]
     (none,) = costs(suite(alone), [], published_prices())
-    (took,) = measured(suite(alone), lambda cell: None)
+    (took,) = measured(suite(alone), [], lambda cell: None)
     assert none.images is none.usd is None and none.reason == took.reason == "no cell reads an image of this source"
 
 
@@ -229,6 +230,22 @@ def test_images_that_also_choose_a_strategy_are_paid_for_once() -> None:
     made += [read_out("s", d, "cler", right(0.5), **given) for d in SETS]
     (cost,) = costs(suite(made), [], published_prices())
     assert cost.images == 100 and cost.usd == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "paid"),
+    [("generated", 400), ("rendered", 400), ("retrieved", 100), ("real", 100), ("files", 100), ("mixture", 100)],
+)
+def test_images_that_were_made_and_left_out_are_paid_for_and_others_are_not(kind: str, paid: int) -> None:
+    """As `keep=1/4` and a safety checker leave them out; what retrieval passes over has cost nothing."""
+    left_out = {"not among the best of the filter": 290, "flagged by the safety checker": 10}
+    made = world(sources=("s",), kind=kind, rejected=left_out)
+    prices = published_prices().changed({kind: 0.5})
+    means = over_suite(suite(made), items(made))
+    (cost,) = costs(suite(made), means, prices)
+    assert (cost.images, cost.images_paid, cost.usd) == (100, paid, 0.5 * paid)
+    gain = next(mean.gain for mean in means if mean.readout == "linear-probe")
+    assert gain and cost.usd_per_point["linear-probe (clip)"] == pytest.approx(0.5 * paid / (100 * gain))
 
 
 @pytest.mark.parametrize("kind", ["retrieved", "rendered", "files", "mixture", "never-heard-of"])
@@ -246,6 +263,24 @@ def test_cost_of_an_incomplete_suite_is_refused() -> None:
     assert cost.usd is cost.images is None and cost.reason == "missing: g/c (no finished cell)"
 
 
+def test_command_shows_what_was_made_and_what_a_point_took(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    made = world(sources=("s",), kind="generated", rejected={"black": 300})
+    run = write_run(tmp_path / "run", made, suites={"g": SETS})
+    production = Production(fixed={}, marginal={"b" * 64: 7200})
+    observed = Observed(seconds={}, production=production, host="", versions={})
+    for folder in (run / "cells").iterdir():
+        (folder / OBSERVED).write_text(dump(observed))
+    shown = vgbench("leaderboard", "aggregate", "cost", "run", "--usd-per-hour", "3").out
+    assert "100 of 400 made" in shown and "USD/point by time" in shown, shown
+    answer = vgbench("leaderboard", "aggregate", "cost", "run", "--usd-per-hour", "3", "--json")
+    found = AggregateAnswer.model_validate(answer.json)
+    gain = 0.6 - 0.5  # of the probe over zero-shot, on every data set
+    assert found.aggregates.costs[0].usd == pytest.approx(0.08)
+    assert found.measured[0].usd_per_point["linear-probe (clip)"] == pytest.approx(6 / (100 * gain))
+    assert f"{6 / (100 * gain):.4g}" in shown
+    assert "cost of s: 400 images were made, 100 of them kept" in vgbench("leaderboard", "show", "run").out
+
+
 def test_measured_cost_counts_shared_nodes_once_and_fixed_apart() -> None:
     made = world(sources=("s",))
     adapter, shared, own = "a" * 64, "b" * 64, {d: f"{i:064x}" for i, d in enumerate(SETS)}
@@ -253,13 +288,18 @@ def test_measured_cost_counts_shared_nodes_once_and_fixed_apart() -> None:
     def production(cell: Cell) -> Production | None:
         return Production(fixed={adapter: 100}, marginal={shared: 8, own[cell.task.name]: 2})
 
-    (found,) = measured(suite(made), production, usd_per_hour=3600)
+    means = over_suite(suite(made), items(made))
+    (found,) = measured(suite(made), means, production, usd_per_hour=3600)
     assert (found.fixed_seconds, found.marginal_seconds) == (100, 14)
     assert (found.fixed_usd, found.marginal_usd, found.reason) == (100, 14, None)
-    (free,) = measured(suite(made), production)
-    assert free.fixed_usd is None and free.fixed_seconds == 100
-    (unknown,) = measured(suite(made), lambda cell: None)
+    gain = next(mean.gain for mean in means if mean.readout == "linear-probe")
+    assert gain and found.usd_per_point["linear-probe (clip)"] == pytest.approx(114 / (100 * gain))
+    assert found.usd_per_point["cler (clip)"] is None  # below zero-shot: no second buys a point
+    (free,) = measured(suite(made), means, production)
+    assert free.fixed_usd is None and free.fixed_seconds == 100 and not any(free.usd_per_point.values())
+    (unknown,) = measured(suite(made), means, lambda cell: None, usd_per_hour=3600)
     assert unknown.fixed_seconds is None and unknown.reason and "before its seconds were kept" in unknown.reason
+    assert not any(unknown.usd_per_point.values())
 
 
 def test_a_cell_whose_seconds_were_not_kept_is_named_beside_another_of_its_task() -> None:
@@ -269,7 +309,7 @@ def test_a_cell_whose_seconds_were_not_kept_is_named_beside_another_of_its_task(
     def production(cell: Cell) -> Production | None:
         return None if cell in old else Production(fixed={}, marginal={"b" * 64: 8})
 
-    (found,) = measured(suite(made), production)
+    (found,) = measured(suite(made), [], production)
     assert found.marginal_seconds is None and found.reason == "missing: g/b (made before its seconds were kept)"
 
 
@@ -348,6 +388,54 @@ def test_gain_of_cler_is_held_against_text_similarity_over_data_sets() -> None:
         made += [read_out("src", d, "zeroshot", right(0.3), source_options={"k": f"{k:02d}"}) for k in range(12)]
     (found,) = (one for one in correlations(suite(made, TASKS), items(made)) if one.within == "row")
     assert found.figure == "mts" and found.target == "gain of cler" and found.reason and "3 data sets" in found.reason
+
+
+def test_gain_of_cler_goes_with_text_similarity_as_the_data_sets_are_ordered() -> None:
+    """Five data sets, two sources: the gain's order is that of the similarity but for one or two swapped pairs."""
+    sets = [f"g/{name}" for name in "abcde"]
+    gains = {
+        "s": [0.1, 0.2, 0.3, 0.5, 0.4],
+        "t": [0.2, 0.1, 0.3, 0.5, 0.4],
+    }  # ρ = 1 − 6 Σd² / (n (n² − 1)), Σd² 2 and 4
+    made: Made = []
+    for source, of_sets in gains.items():
+        for i, (d, gain) in enumerate(zip(sets, of_sets, strict=True)):
+            level = 0.4 - 0.05 * i  # without zero-shot taken off, CLER would be ordered otherwise
+            made.append(read_out(source, d, "zeroshot", right(level)))
+            made.append(read_out(source, d, "cler", right(level + gain)))
+            more = {"mts": 0.1 * i}
+            made.append((make_cell(source, [0.5], column=f"{d}/quality", seeds={}, more=more), [0.5]))
+    tasks = [*sets, *(f"{d}/quality" for d in sets)]
+    (found,) = (one for one in correlations(suite(made, tasks), items(made)) if one.within == "row")
+    assert found.figure == "mts" and found.target == "gain of cler" and found.reason is None
+    assert found.by_set == {"s": pytest.approx(0.9), "t": pytest.approx(0.8)} and found.rho == pytest.approx(0.85)
+    assert found.clusters == 5 and found.n_rows == 2 and found.ci is not None and found.ci.lo <= 0.85 <= found.ci.hi
+
+
+def test_two_encoders_are_correlated_in_every_pair_each_from_its_own_cells() -> None:
+    from scipy.stats import spearmanr
+
+    draw = np.random.default_rng(2)
+    encoders, rows = ("clip", "dino"), 8
+    shares = {
+        (encoder, readout): [round(share, 3) for share in draw.permutation(np.linspace(0.2, 0.8, rows)).tolist()]
+        for encoder in encoders
+        for readout in ("cler", "linear-probe")
+    }
+    made = [
+        read_out("src", d, readout, right(of[k]), options={"encoder": encoder}, source_options={"k": f"{k}"})
+        for (encoder, readout), of in shares.items()
+        for d in SETS
+        for k in range(rows)
+    ]
+    found = {(one.encoder, one.target_encoder): one for one in correlations(suite(made), items(made)) if not one.halves}
+    assert set(found) == {(a, b) for a in encoders for b in encoders}
+    digests = {c.digest: (c.task.options["encoder"], c.task.options["readout"]) for c, _ in made}
+    for (a, b), one in found.items():
+        expected = spearmanr(shares[a, "cler"], shares[b, "linear-probe"]).statistic
+        assert one.figure == "cler" and one.rho == pytest.approx(expected) and one.n_rows == rows
+        assert {digests[cell] for cell in one.cells} == {(a, "cler"), (b, "linear-probe")}
+    assert len({round(one.rho or 0, 6) for one in found.values()}) == 4  # else a pair could stand for another
 
 
 def test_correlation_does_not_depend_on_the_order_of_cells() -> None:

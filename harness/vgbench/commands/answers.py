@@ -390,6 +390,7 @@ class Comparison(Record):
 
     ``scope``: the sources (at least two training runs each), or these networks only. ``detectable``: the smallest
     true difference that would be found with power 0.8. Null with a ``reason`` where results cannot be paired.
+    ``per_class``: of the same metric, null where it was not asked for; empty with a ``per_class_reason``.
     """
 
     column: Digest
@@ -412,13 +413,18 @@ class Comparison(Record):
     verdict: Literal["A better", "B better", "no difference shown"] | None
     reason: str | None
     per_class: list[ClassPair] | None
+    per_class_reason: str | None
 
 
 class Uncompared(Record):
-    """A column of one side that the other has not, and what differs."""
+    """A column that was not compared: only this ``side`` has it, and what differs; or its value is withheld, and why.
+
+    Where both sides withhold it, it stands twice.
+    """
 
     name: str
     side: Literal["A", "B"]
+    is_withheld: bool
     why: str
 
 

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from vgbench.commands.output import write, write_columns, write_json
-from vgbench.commands.sides import Found, find, uncompared_columns
+from vgbench.commands.sides import Found, find, uncompared_columns, withheld_columns
 from vgbench.commands.table import PERCENT, column_names, is_share, shown, signed
 from vgbench.errors import UsageError
 
@@ -47,7 +47,13 @@ def call(args: argparse.Namespace, context: Context) -> int:
     if not common:
         reasons = "; ".join(f"{item.name}: {item.why}" for item in uncompared if item.side == "A")
         raise UsageError(f"{a.name} and {b.name} share no column: {reasons}", hint="run both on the same task")
-    differences = {column: _difference(a.columns[column], b.columns[column]) for column in common}
+    withheld = {column: withheld_columns(a, b, column, names) for column in common}
+    left = [column for column in common if not withheld[column]]
+    uncompared += [item for items in withheld.values() for item in items]
+    if not left:
+        reasons = "; ".join(f"{item.name} of {item.side}: {item.why}" for items in withheld.values() for item in items)
+        raise UsageError(f"{a.name} and {b.name} have no value to compare: {reasons}")
+    differences = {column: _difference(a.columns[column], b.columns[column]) for column in left}
     compared = _comparisons(a, b, differences, names, per_class=args.per_class)
     answer = CompareAnswer(a=_side(a, Side), b=_side(b, Side), columns=compared, uncompared=uncompared)
     if args.json:
@@ -99,6 +105,7 @@ def _comparisons(
             p_holm = next(corrected)
             ci = Ci(lo=found.ci.lo, hi=found.ci.hi, level=found.ci.level, method=found.ci.method)
         paired = None if isinstance(found, str) else found
+        classes = _per_class(*cells, main.name) if per_class else None
         compared.append(
             Comparison(
                 column=column,
@@ -120,17 +127,16 @@ def _comparisons(
                 scope=paired.scope if paired else None,
                 verdict=_verdict(values[0] - values[1], p_holm, higher=main.higher_is_better),
                 reason=found if isinstance(found, str) else None,
-                per_class=_per_class(*cells) if per_class else None,
+                per_class=classes,
+                per_class_reason=f"no class has a value of {main.name} on both sides" if classes == [] else None,
             )
         )
     return compared
 
 
 def _main(cell: Cell) -> float:
-    main = cell.main
-    if main is None or main.value is None:
-        raise UsageError(f"{cell.source.name} × {cell.task.name} has no value", hint=main.reason if main else None)
-    return main.value
+    assert cell.main is not None and cell.main.value is not None  # a column with a withheld value is not compared
+    return cell.main.value
 
 
 def _verdict(
@@ -143,10 +149,10 @@ def _verdict(
     return "A better" if (difference > 0) == higher else "B better"
 
 
-def _per_class(a: Sequence[tuple[Cell, Path]], b: Sequence[tuple[Cell, Path]]) -> list[ClassPair]:
+def _per_class(a: Sequence[tuple[Cell, Path]], b: Sequence[tuple[Cell, Path]], metric: str) -> list[ClassPair]:
     from vgbench.commands.answers import ClassPair
 
-    left, right = _class_values(a), _class_values(b)
+    left, right = _class_values(a, metric), _class_values(b, metric)
     return [
         ClassPair(class_id=c, n=n, a=value, b=right[c][1], difference=value - right[c][1])
         for c, (n, value) in left.items()
@@ -154,15 +160,16 @@ def _per_class(a: Sequence[tuple[Cell, Path]], b: Sequence[tuple[Cell, Path]]) -
     ]
 
 
-def _class_values(cells: Sequence[tuple[Cell, Path]]) -> dict[str, tuple[int, float]]:
-    """Return n and the mean value over cells, by class."""
+def _class_values(cells: Sequence[tuple[Cell, Path]], metric: str) -> dict[str, tuple[int, float]]:
+    """Return n and the mean value over cells, by class: those of ``metric`` where a cell has several, each by name."""
     from vgbench.images import read_table
     from vgbench.results import PER_CLASS_FILE
 
     found: dict[str, list[tuple[int, float]]] = {}
     for _, folder in cells:
         for row in read_table(folder / PER_CLASS_FILE).to_pylist():
-            found.setdefault(row["class_id"], []).append((row["n"], row["value"]))
+            if row.get("metric", metric) == metric:  # no such column: a scorer has one value of a class
+                found.setdefault(row["class_id"], []).append((row["n"], row["value"]))
     return {c: (values[0][0], fmean(value for _, value in values)) for c, values in found.items()}
 
 
@@ -196,9 +203,12 @@ def _write(answer: CompareAnswer) -> None:
     if answer.a.sees != answer.b.sees:
         write(f"unequal means: A's source sees {answer.a.sees}, B's {answer.b.sees}")
     for item in answer.uncompared:
-        write(f"only {item.side} has {item.name}: {item.why}")
+        what = f"{item.side} has no value of" if item.is_withheld else f"only {item.side} has"
+        write(f"{what} {item.name}: {item.why}")
     for c in answer.columns:
-        if c.per_class is not None:
+        if c.per_class_reason is not None:
+            write(f"\n{c.name} by class: {c.per_class_reason}")
+        elif c.per_class is not None:
             write(f"\n{c.name} by class (no test: a cell holds no labels)")
             lines = [(p.class_id, str(p.n), shown(p.a, c), shown(p.b, c), signed(p.difference, c)) for p in c.per_class]
             write_columns([("class", "n", "A", "B", "A − B"), *lines])

@@ -81,11 +81,26 @@ def uncompared_columns(a: Found, b: Found, names: Mapping[str, str]) -> list[Unc
 
     sides: list[tuple[Literal["A", "B"], Found, Found]] = [("A", a, b), ("B", b, a)]
     return [
-        Uncompared(name=names[column], side=side, why=_why(cells[0][0], other.cells))
+        Uncompared(name=names[column], side=side, is_withheld=False, why=_why(cells[0][0], other.cells))
         for side, mine, other in sides
         for column, cells in mine.columns.items()
         if column not in other.columns
     ]
+
+
+def withheld_columns(a: Found, b: Found, column: str, names: Mapping[str, str]) -> list[Uncompared]:
+    """Return a common column once for each side that has a cell whose main value is withheld, with the reason."""
+    from vgbench.commands.answers import Uncompared
+
+    found = []
+    sides: list[tuple[Literal["A", "B"], Found]] = [("A", a), ("B", b)]
+    for side, of in sides:
+        mains = [cell.main for cell, _ in of.columns[column]]
+        whys = [(main and main.reason) or "withheld" for main in mains if main is None or main.value is None]
+        if whys:
+            why = whys[0] if len(mains) == 1 else f"{len(whys)} of {len(mains)} cells: {whys[0]}"
+            found.append(Uncompared(name=names[column], side=side, is_withheld=True, why=why))
+    return found
 
 
 def _why(cell: Cell, others: Sequence[Cell]) -> str:

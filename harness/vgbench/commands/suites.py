@@ -74,6 +74,11 @@ def suite_notes(board: Leaderboard, suite: str, names: Sequence[str]) -> list[st
             unknown.setdefault(cost.reason, []).append(names[cost.row])
     lines += [f"no cost in USD for {', '.join(rows)}: {reason}" for reason, rows in unknown.items()]
     lines += dict.fromkeys(f"cost of {cost.kind} images: {cost.citation}" for cost in mine if cost.usd is not None)
+    lines += [
+        f"cost of {names[cost.row]}: {cost.images_paid:,} images were made, {cost.images:,} of them kept"
+        for cost in mine
+        if cost.images is not None and cost.images_paid is not None and cost.images_paid > cost.images
+    ]
     return lines
 
 

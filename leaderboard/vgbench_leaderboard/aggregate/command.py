@@ -80,8 +80,9 @@ def _aggregate(args: argparse.Namespace, suites: Sequence[Suite], run: Opened) -
             found.strategies.extend(strategies(suite))
         elif args.name == "cost":
             prices = published_prices().changed(_own_prices(args.price))
-            found.costs.extend(costs(suite, over_suite(suite, lambda cell: None), prices))
-            took.extend(measured(suite, run.production_of, usd_per_hour=args.usd_per_hour))
+            means = over_suite(suite, lambda cell: None)
+            found.costs.extend(costs(suite, means, prices))
+            took.extend(measured(suite, means, run.production_of, usd_per_hour=args.usd_per_hour))
         else:
             found.correlations.extend(correlations(suite, run.items_of))
     return found, took
@@ -136,18 +137,24 @@ def _strategies(found: Found, names: Sequence[str]) -> Lines:
 
 def _costs(found: Found, names: Sequence[str]) -> Lines:
     took = {(one.suite, one.row): one for one in found[1]}
-    lines: Lines = [
-        ("suite", "source", "kind", "images", "USD", "USD/point", "fixed s", "marginal s", "USD by time", "")
-    ]
+    priced = "images", "USD", "USD/point"
+    by_time = "fixed s", "marginal s", "USD by time", "USD/point by time"
+    lines: Lines = [("suite", "source", "kind", *priced, *by_time, "")]
     for one in found[0].costs:
         time = took[one.suite, one.row]
-        of_point = ", ".join(f"{way}: {_plain(usd)}" for way, usd in one.usd_per_point.items() if usd is not None)
-        by_time = None if time.fixed_usd is None or time.marginal_usd is None else time.fixed_usd + time.marginal_usd
-        seconds = _plain(time.fixed_seconds), _plain(time.marginal_seconds), _plain(by_time)
+        usd = None if time.fixed_usd is None or time.marginal_usd is None else time.fixed_usd + time.marginal_usd
+        seconds = _plain(time.fixed_seconds), _plain(time.marginal_seconds)
         images = "–" if one.images is None else f"{one.images:,}"
-        why = one.reason or time.reason or ""
-        lines.append((one.suite, names[one.row], one.kind, images, _plain(one.usd), of_point or "–", *seconds, why))
+        if one.images_paid != one.images:
+            images += f" of {one.images_paid:,} made"
+        published = images, _plain(one.usd), _of_points(one.usd_per_point)
+        observed = *seconds, _plain(usd), _of_points(time.usd_per_point)
+        lines.append((one.suite, names[one.row], one.kind, *published, *observed, one.reason or time.reason or ""))
     return lines
+
+
+def _of_points(usd_per_point: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{way}: {_plain(usd)}" for way, usd in usd_per_point.items() if usd is not None) or "–"
 
 
 def _correlations(found: Found, names: Sequence[str]) -> Lines:

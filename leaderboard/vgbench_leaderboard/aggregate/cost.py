@@ -7,11 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
-from vgbench.results import Cell, Cost, MeasuredCost, Production, SuiteMean
+from vgbench.results import Cell, Cost, Counts, MeasuredCost, Production, SuiteMean
 from vgbench_leaderboard.aggregate.readings import TEST, Suite, named
 
-VERSION = "1"
+VERSION = "2"  # 2: images that were made and left out are paid for
 POINT = 0.01  # of a metric's scale 0..1
+# Kinds whose every image is made for the request: also one that a filter, a check or the selection left out. What
+# retrieval passed over and what a folder holds besides was there before; a mixture does not tell its parts apart.
+MADE = frozenset({"generated", "rendered"})
 NO_IMAGES = "no cell reads an image of this source"
 
 ProductionOf = Callable[[Cell], Production | None]
@@ -59,22 +62,40 @@ class _Row:
     @property
     def images(self) -> int | None:
         """The number of images, those of one image set once; None where there are none, or a cell is missing."""
-        sets = {cell.nodes["image_set"]: cell.counts.images for cell in self.cells if cell.counts}
+        return self._over_sets(lambda counts: counts.images)
+
+    @property
+    def images_paid(self) -> int | None:
+        """The number of images that cost something: with those that were made and left out, redrawn ones each time."""
+        if self.cells[0].source.kind not in MADE:
+            return self.images
+        return self._over_sets(lambda counts: counts.images + sum(counts.rejected.values()))
+
+    def _over_sets(self, n_of: Callable[[Counts], int]) -> int | None:
+        sets = {cell.nodes["image_set"]: n_of(cell.counts) for cell in self.cells if cell.counts}
         return None if self.lacks or not sets else sum(sets.values())
 
 
 def costs(suite: Suite, means: Sequence[SuiteMean], prices: Prices) -> list[Cost]:
     """Return each row's images × unit price, and USD for each point gained over zero-shot in each way of reading out.
 
-    An image set that several cells share is paid for once. A published unit price is marginal: what is spent once,
-    whatever the number of images, stands in no source.
+    An image set that several cells share is paid for once; images that were made and left out are paid for too. A
+    published unit price is marginal: what is spent once, whatever the number of images, stands in no source.
     """
     return [_cost(suite, row, [mean for mean in means if mean.row == row.at], prices) for row in _rows(suite)]
 
 
-def measured(suite: Suite, production_of: ProductionOf, *, usd_per_hour: float | None = None) -> list[MeasuredCost]:
-    """Return the seconds of one worker that each row's images took; a node that several cells share counts once."""
-    return [_measured(suite, row, production_of, usd_per_hour) for row in _rows(suite)]
+def measured(
+    suite: Suite, means: Sequence[SuiteMean], production_of: ProductionOf, *, usd_per_hour: float | None = None
+) -> list[MeasuredCost]:
+    """Return the seconds of one worker that each row's images took; a node that several cells share counts once.
+
+    With a price of the hour, USD too, and USD for each point gained over zero-shot, with what is spent once.
+    """
+    return [
+        _measured(suite, row, [mean for mean in means if mean.row == row.at], production_of, usd_per_hour)
+        for row in _rows(suite)
+    ]
 
 
 def _rows(suite: Suite) -> list[_Row]:
@@ -95,26 +116,33 @@ def _rows(suite: Suite) -> list[_Row]:
 def _cost(suite: Suite, row: _Row, means: Sequence[SuiteMean], prices: Prices) -> Cost:
     kind = row.cells[0].source.kind
     price = prices.of(kind)
-    usd = None if row.images is None or price.usd_per_image is None else row.images * price.usd_per_image
-    gains = {mean.way: mean.gain for mean in means if mean.gain is not None}
+    paid = row.images_paid
+    usd = None if paid is None or price.usd_per_image is None else paid * price.usd_per_image
     return Cost(
         version=f"{VERSION}, prices {prices.version}",
         suite=suite.name,
         row=row.at,
         kind=kind,
         images=row.images,
+        images_paid=paid,
         usd_per_image=price.usd_per_image,
         usd=usd,
-        usd_per_point={
-            way: usd / (gain / POINT) if usd is not None and gain > 0 else None for way, gain in gains.items()
-        },
+        usd_per_point=_of_point(usd, means),
         citation=price.citation,
         cells=[cell.digest for cell in row.cells],
         reason=named(row.lacks) or (NO_IMAGES if row.images is None else price.reason),
     )
 
 
-def _measured(suite: Suite, row: _Row, production_of: ProductionOf, usd_per_hour: float | None) -> MeasuredCost:
+def _of_point(usd: float | None, means: Sequence[SuiteMean]) -> dict[str, float | None]:
+    """Return USD for each point gained over zero-shot, by way of reading out; None where nothing was gained."""
+    gains = {mean.way: mean.gain for mean in means if mean.gain is not None}
+    return {way: usd / (gain / POINT) if usd is not None and gain > 0 else None for way, gain in gains.items()}
+
+
+def _measured(
+    suite: Suite, row: _Row, means: Sequence[SuiteMean], production_of: ProductionOf, usd_per_hour: float | None
+) -> MeasuredCost:
     found = [(cell.task.name, production_of(cell)) for cell in row.cells]  # a task may have several cells
     unknown = dict.fromkeys(f"{name} (made before its seconds were kept)" for name, one in found if not one)
     lacks = [*row.lacks, *unknown]
@@ -133,13 +161,15 @@ def _measured(suite: Suite, row: _Row, production_of: ProductionOf, usd_per_hour
     def usd(seconds: Mapping[str, float]) -> float | None:
         return None if lacks or usd_per_hour is None else round(sum(seconds.values()) / 3600 * usd_per_hour, 6)
 
+    both = usd(fixed), usd(marginal)
     return MeasuredCost(
         suite=suite.name,
         row=row.at,
         images=row.images,
         fixed_seconds=total(fixed),
         marginal_seconds=total(marginal),
-        fixed_usd=usd(fixed),
-        marginal_usd=usd(marginal),
+        fixed_usd=both[0],
+        marginal_usd=both[1],
+        usd_per_point=_of_point(None if both[0] is None or both[1] is None else both[0] + both[1], means),
         reason=NO_IMAGES if lacks == [NO_IMAGES] else named(lacks),
     )
