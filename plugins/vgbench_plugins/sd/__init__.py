@@ -70,7 +70,7 @@ class Model:
 
 
 TOYBOX_SHA256 = "e84005812500faf87bc81675263aa6fe784efb25298b43aa3edbcf30ec87c592"  # of the folder: what training wrote
-BIASED_SHA256 = "5e9322ecbdc1197700048a7ed42764ea4400a2df442f111c3937c28b9631670f"  # likewise
+BIASED_SHA256 = "ebb5264164adadb8ef4551fcc635921ad66e6c5728a00a29ba95600a58bebf24"  # likewise
 _HUB = "hf://models/"
 _OPENRAIL = "CreativeML OpenRAIL-M"
 MODELS = {
