@@ -112,6 +112,7 @@ def _index(staging: Path, by: str, node: Node, store: Store) -> dict[str, Any]:
         if (made / name).exists():
             shutil.copyfile(made / name, folder / name)
     about: dict[str, Any] = json.loads((folder / META_FILE).read_text())
+    about.pop("lists_of_few", None)  # how it is searched is for the search to know
     if about["kind"] == "flat":
         flat = faiss.IndexFlatIP(about["dimensions"])
         flat.add(np.load(folder / VECTORS_FILE))
