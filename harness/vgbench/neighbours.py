@@ -94,15 +94,15 @@ def build(folder: Path, vectors: NDArray[Any], kind: Kind | Literal["auto"]) -> 
     if not len(vectors):
         raise ValueError("there is nothing to index")
     n, dimensions = vectors.shape
-    np.save(folder / VECTORS_FILE, unit(vectors))
-    stored = np.load(folder / VECTORS_FILE, mmap_mode="r")
     if kind == "auto":
         kind = "flat" if n <= FLAT_UP_TO else "ivf-flat" if n <= IVF_UP_TO else "ivf-pq"
-    found = Index(kind, stored)
     if kind == "ivf-pq" and n < CODES:
         raise ValueError(
             f"ivf-pq makes codes of {CODES} vectors or more, and there are {n}: kind=flat compares with all"
         )
+    np.save(folder / VECTORS_FILE, unit(vectors))
+    stored = np.load(folder / VECTORS_FILE, mmap_mode="r")
+    found = Index(kind, stored)
     if kind != "flat":
         found = _tuned(_with_lists(kind, stored, n, dimensions))
         faiss.write_index(found.lists, str(folder / FAISS_FILE))

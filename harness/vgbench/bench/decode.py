@@ -18,7 +18,7 @@ from vgbench.bench.speed import Measured, apart, interleaved, load, versions
 from vgbench.decoding import Preprocessing, Scratch, decode, framed
 
 N_IMAGES, ROUNDS = 60, 9  # a third of a second each
-PROCESSES = 5  # one after the other: Pillow's seconds differ by a fifth from process to process, ours by a twentieth
+PROCESSES = 5  # one after the other: ratios of single ones were 2.24 to 3.01, mostly by Pillow's seconds
 GOAL = 2.5  # times Pillow's speed (the issue's); 2.85 was measured on an idle core (performance.md §2)
 PREPROCESSING = Preprocessing(224, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
@@ -41,7 +41,7 @@ def measure(processes: str = str(PROCESSES)) -> list[Measured]:
     """
     if processes == "1":
         return [_measured()]
-    found = [Measured.of(apart(__spec__.name, processes="1")[0]) for _ in range(int(processes))]
+    found = [Measured.of(apart(__name__, processes="1")[0]) for _ in range(int(processes))]
     ratios = [one.ratio for one in found]
     medians = {name: median(one.medians[name] for one in found) for name in found[0].medians}
     return [

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vgbench.errors import StepFailed
-from vgbench.planning import plan_nodes, refuse_missing_libraries
+from vgbench.libraries import refuse_missing_libraries
+from vgbench.planning import plan_nodes
 from vgbench.store import Store
 from vgbench.types import Head, Node
 

@@ -41,7 +41,7 @@ def vgbench_offer_parts() -> Iterable[Part]:
     ):
         sampled = {"uses": ["name"], "template": template, "weights": KEYTOTEXT}
         yield Part("prompts", name, "1", f"{_WRITE}:sentences", sampled, summary, needs=_T5)
-    summary = "the names of the other classes, then 28 words for faulty images (GenBench's negative prompt)"
+    summary = "the names of the other classes, then 28 faults of images (GenBench's negative prompt)"
     yield Part("negatives", "genbench", "1", values={"others": True, "text": FAULTS}, summary=summary)
 
 

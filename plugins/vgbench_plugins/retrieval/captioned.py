@@ -30,7 +30,7 @@ AESTHETIC = ("AESTHETIC_SCORE", "aesthetic_score", "aesthetic", "prediction")
 NSFW = ("NSFW", "nsfw")
 IDS = ("uid", "key", "id", "image_path")
 ADDRESS = ("url", "URL")
-TOLD = {*CAPTIONS, *UNSAFE, *AESTHETIC, *NSFW, *IDS, *ADDRESS, "image_path"}
+TOLD = {*CAPTIONS, *UNSAFE, *AESTHETIC, *NSFW, *IDS, *ADDRESS}  # the columns of metadata that are read
 _SAFE = {"UNLIKELY": 0.0, "UNSURE": 0.5, "NSFW": 1.0}  # LAION-400M's words, as numbers of ours
 
 

@@ -13,8 +13,8 @@ from typing import Any
 # Of each model: what it is, and the folders that its training reads besides its own.
 MODELS = {
     "clip": "the Toybox CLIP, in open_clip's format; some 25 minutes on one core",
-    "judge": "a supervised network that names what an image shows; 35 minutes on two cores",
-    "vae": "the autoencoder of the diffusion models; half an hour on one core",
+    "judge": "a supervised network that names what an image shows; some 45 minutes on two cores",
+    "vae": "the autoencoder of the diffusion models; half an hour on one core in float32, less in bfloat16",
     "diffusion": "a StableDiffusionPipeline; an hour or more on one core",
 }
 READS = {"vae": ("judge",), "diffusion": ("clip", "vae", "judge")}
