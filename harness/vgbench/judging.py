@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from vgbench.cores import cores
 from vgbench.images import Judged, judge, read_table, write_table
 from vgbench.inplace import InPlace
 from vgbench.listing import Listing
@@ -25,7 +25,7 @@ def judge_all(step: Step, locations: Sequence[str]) -> list[Judged]:
     """Judge every image of the step's param ``place``, in order; what a killed run has judged is not read again."""
     place = InPlace(step.params["place"].path)
     judged: list[Judged] = []
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(THREADS, cores())) as pool:
         for start in range(0, len(locations), CHECKPOINT):
             path = step.scratch / f"judged-{start:09d}.parquet"
             if path.exists():

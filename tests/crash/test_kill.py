@@ -26,7 +26,8 @@ def vgbench_offer_parts():
     yield Part("recipe", "tiny", "1", "", values)
 """
 PROBE = ["--source", "original", "toybox:micro_batch=16", "--tasks", "digits", "--images-per-class", "40"]
-BACKBONE = ["--source", "original", "--tasks", "digits:train=backbone,recipe=tiny", "--images-per-class", "40"]
+ONE = "--workers=1"  # what imports torch, a second worker would import again
+BACKBONE = [ONE, "--source", "original", "--tasks", "digits:train=backbone,recipe=tiny", "--images-per-class", "40"]
 FILES = [
     *("--source", "mix:0.5*(folder:{plugins}/digits)+0.5*(toybox:micro_batch=16)", "--tasks", "digits"),
     *("--images-per-class", "6"),
@@ -36,7 +37,7 @@ SCENES = [
     "toybox/cue-conflict:world=coarse,size_px=32,recipe=toybox-small,samples_seen=640,n_test=32",
 ]
 GENBENCH = [
-    *("--source", "toybox:micro_batch=16", "--images-per-class", "8", "--tasks"),
+    *(ONE, "--source", "toybox:micro_batch=16", "--images-per-class", "8", "--tasks"),
     *(
         "toybox/genbench/stars:readout=linear-probe,n_test=8",
         "toybox/genbench/stars/quality:n_test=8,n=6,n_per_class=2",
@@ -44,10 +45,10 @@ GENBENCH = [
     "toybox/genbench/stars/mts:{plugins}/captions.txt",
 ]
 GENERATED = [
-    *("--source", "sd:model=toybox,steps=2,micro_batch=4", "--tasks", "digits", "--images-per-class", "6"),
+    *(ONE, "--source", "sd:model=toybox,steps=2,micro_batch=4", "--tasks", "digits", "--images-per-class", "6"),
 ]
 RETRIEVED = [
-    *("--source", "retrieval:corpus=toybox,pages=200,micro_batch=4,by=text", "--tasks", "digits"),
+    *(ONE, "--source", "retrieval:corpus=toybox,pages=200,micro_batch=4,by=text", "--tasks", "digits"),
     *("--images-per-class", "6"),
 ]
 TORCH_FREE = [

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.conftest import Answer
+from tests.conftest import Answer, frugal
 from tests.docs.blocks import DOCUMENTS, ROOT, Block, Command, blocks
 from tests.sources.drawn import NAMES, digit_members, digit_rows, write_parquet, write_tar
 
@@ -42,7 +42,7 @@ class World:
             quiet = ("--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--upgrade")
             given = ["-m", "pip", "install", *quiet, "--target", str(self.site), *(w for w in given[2:] if w != "-e")]
         else:
-            given = ["-m", "vgbench.cli", *given[1:]]
+            given = ["-m", "vgbench.cli", *frugal(given[1:])]
         environment = {**os.environ, "VGBENCH_HOME": str(self.home), "PYTHONPATH": str(self.site)}
         environment |= {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
         done = subprocess.run(

@@ -183,7 +183,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {**os.environ, "VGBENCH_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "vgbench.cli", "run", "--source", "toybox", "--source", "original", "--tasks"]
     command += [f"toybox/genbench/{name}:readout={how}" for name in ("stars", "tools") for how in READOUTS]
-    command += ["--images-per-class", "20", "-o", "run"]
+    command += ["--images-per-class", "20", "--workers", "1", "-o", "run"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=280)
     assert done.returncode == 0, done.stderr
     return folder

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.conftest import Answer
+from tests.conftest import Answer, frugal
 from tests.guards.product import install
 from tests.tasks import mini
 
@@ -102,7 +102,7 @@ class World:
         """Run a command, in the world's home and with its plugin."""
         env = {**os.environ, "OMP_NUM_THREADS": "1", "VGBENCH_HOME": str(self.root / "home")}
         env["PYTHONPATH"] = str(self.root / "plugins")
-        command = [sys.executable, "-m", "vgbench.cli", *args]
+        command = [sys.executable, "-m", "vgbench.cli", *frugal(args)]
         done = subprocess.run(command, capture_output=True, text=True, cwd=self.root, env=env, timeout=580)
         return Answer(done.returncode, done.stdout, done.stderr)
 

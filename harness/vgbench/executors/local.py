@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from vgbench.cores import cores
 from vgbench.errors import UsageError, VgbenchError
 from vgbench.executors import Event, Job
 
@@ -37,7 +38,7 @@ class Machine:
     @property
     def workers(self) -> int:
         """How many workers this machine feeds by default."""
-        return max(1, (len(self.gpus) if self.kind == "cuda" else os.cpu_count() or 1) // self.each)
+        return max(1, (len(self.gpus) if self.kind == "cuda" else cores()) // self.each)
 
     def visible_to(self, place: int) -> dict[str, str]:
         """Return what tells the worker at a place which GPUs are its own; workers beyond the last share them."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vgbench.cores import cores
 from vgbench.decoding import Batch, Preprocessing, batches
 from vgbench.images import ImageSet, write_table
 from vgbench.inplace import local
@@ -136,8 +136,7 @@ def opened(step: Step) -> Network:
 
 def _decoders(device: str, threads: int) -> int:
     """Return how many threads decode: the cores that the network leaves free, which on a GPU are all."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores - threads) if device == "cpu" else cores
+    return max(1, cores() - threads) if device == "cpu" else cores()
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ augmented in processes beside the training: timm draws from generators that thre
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from vgbench.cores import cores
 from vgbench.images import Pack, decode, read_table
 from vgbench.steps import checkpoints
 from vgbench.steps.augmentation import Transform, seed_all, transform_of
@@ -85,7 +85,7 @@ def loader(
 
 def free_cores(threads: int, *, world: int = 1) -> int:
     """Return how many processes may make images beside one that trains on ``threads``, one of ``world`` here."""
-    return max(1, len(os.sched_getaffinity(0)) // world - threads)
+    return max(1, cores() // world - threads)
 
 
 @dataclass(frozen=True, slots=True)

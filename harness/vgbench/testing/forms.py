@@ -19,6 +19,7 @@ TOYBOX = "world=coarse,size_px=32,recipe=toybox-small,samples_seen=640"
 TENTH = "world=coarse,size_px=32,real_per_class=60,samples_seen=640,n_test=64"
 TOYBOX_TASKS = {
     **dict.fromkeys(("val", "cue-conflict", "focus", "background-gap", "interventions"), "n_test=64"),
+    **{f"ood/{name}": "n_test=64" for name in ("sketches", "renditions", "poses")},
     **{
         f"transfer/{name}": "shots=4,n_test=4"
         for name in ("tools", "creatures", "stars", "leaves", "fishes", "patterns", "coats")
