@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,18 @@ def test_more_workers_than_gpus_share_them() -> None:
     here = Machine("cuda", ("0", "1"))
     assert [here.visible_to(place)["CUDA_VISIBLE_DEVICES"] for place in range(4)] == ["0", "1", "0", "1"]
     assert Machine("cpu").visible_to(0) == {}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not say which cores are ours")
+def test_workers_default_to_the_cores_that_are_ours() -> None:
+    """A scheduler that lends one core of a node's many gets one worker."""
+    all_cores = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(all_cores)})
+        assert Machine("cpu").workers == 1
+    finally:
+        os.sched_setaffinity(0, all_cores)
+    assert Machine("cpu").workers == len(all_cores)
 
 
 def test_devices_that_are_not_there_are_refused(vgbench: Callable[..., Answer]) -> None:
