@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +150,23 @@ def accuracies(judge: Judge, pixels: Tensor, truth: Factors | Mapping[str, NDArr
     if coarse.any():
         figures["kind, coarse"] = float(np.mean(found["kind"][coarse] == of["kind"][coarse]))
     return {name: round(value, 4) for name, value in figures.items()}
+
+
+def hues_kept(made: Tensor, split: str, factors: Factors) -> float:
+    """Return the share of images in which the body's hue can be told from the nine others, all else being known.
+
+    ``made``: what something made of ``renders(n, split)``, pixels (N, 3, S, S) uint8, whose ``factors`` these are. Each
+    image is compared with its own scene in all ten hues, and counts if the right one is nearest (summed squares over
+    all pixels; ties count for the lower number). Crisp renders have 1, chance is 0.1. No network has to guess which of
+    a body's two hues is meant: this asks what is left of the colour, not whether somebody would name it.
+    """
+    given = seeds("full", split, len(made))
+    seen = made.permute(0, 2, 3, 1).numpy().astype(np.float32)
+    errors = np.empty((len(palette.NAMES), len(made)))
+    for hue in range(len(palette.NAMES)):
+        scenes = scene.draw(given, replace(factors, colour=np.full_like(factors.colour, hue)), size_px=SIZE_PX)
+        errors[hue] = np.square(seen - scenes).sum((1, 2, 3), dtype=np.float64)
+    return round(float(np.mean(errors.argmin(0) == factors.colour)), 4)
 
 
 def vocabulary(factor: str) -> Sequence[str]:

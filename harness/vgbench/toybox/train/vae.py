@@ -122,6 +122,7 @@ def _finish(run: Run, model: AutoencoderTiny, out: Path, judge: Path, *, is_new:
         model.register_to_config(scaling_factor=round(1 / float(spread), 4))
     made = reconstructed(model.eval(), pixels)
     figures = judging.accuracies(judging.load(judge), made, factors)
+    figures["colour, of ten in the same scene"] = judging.hues_kept(made, judging.HELD_OUT_SPLIT, factors)
     figures["PSNR"] = round(psnr(float(functional.mse_loss(scaled(made), scaled(pixels)))), 2)
     model.half().save_pretrained(out / "vae")
     return figures
