@@ -37,7 +37,7 @@ def test_weights_are_the_declared_ones_and_small() -> None:
 
 @pytest.mark.slow
 def test_the_autoencoder_keeps_hues() -> None:
-    """.930 of 2,000 when this was written, 1 of crisp renders; the gate is .90."""
+    """.930 of 2,000 when this was written, 1 of crisp renders; the bound is ours."""
     from diffusers import AutoencoderTiny
 
     model = AutoencoderTiny.from_pretrained(FOLDER / "vae", dtype=torch.float32).eval()

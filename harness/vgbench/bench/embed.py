@@ -27,7 +27,7 @@ GOAL = 1.15  # the issue's
 N_PHOTOS = 64  # shown over and over: what an image holds does not matter
 # Name: timm's architecture, its input, images a round. The tiny one takes about as long as decoding, the hardest case,
 # and needs so many batches that waiting for the first does not show; the larger takes some six times as long.
-NETWORKS = {"tiny": ("test_resnet", 64, 2048), "larger": ("resnet18", 96, 256)}
+NETWORKS = {"tiny": ("test_resnet", 64, 1024), "larger": ("resnet18", 96, 256)}
 
 
 class Network:

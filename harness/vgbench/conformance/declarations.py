@@ -12,7 +12,7 @@ from vgbench.conformance.subjects import PluginSubject, SourceSubject, TaskSubje
 from vgbench.errors import UsageError
 from vgbench.types import Node, Option, canonical_json
 
-TRIES = 10
+TRIES = 10  # ours
 IMPORT_SECONDS = 0.1  # ours: half of the 200 ms that `vgbench list` may take in all (design §1)
 NAME = re.compile(r"[a-z0-9]+([-_/][a-z0-9]+)*")
 AN_ADDRESS = re.compile(r"(^|[\s=:,])(/[\w.-]+){2,}|[A-Za-z]:\\|^~/|^file:|https?://")
