@@ -1,13 +1,9 @@
-"""Encoded images → what a network sees: decoded, resized and cropped to uint8, in threads ahead of the network."""
+"""An encoded image → what a network sees: decoded, resized and cropped to uint8."""
 
 from __future__ import annotations
 
 import io
-import threading
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Literal, TypeAlias, cast
 
 import numpy as np
@@ -171,61 +167,3 @@ def _resized(image: Tensor, height: int, width: int, interpolation: Interpolatio
     if image.shape[2:] == (height, width):
         return image
     return functional.interpolate(image, (height, width), mode=interpolation, antialias=True, align_corners=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Images ``start`` to ``start + n`` of a set: ``pixels`` (B, 3, P, P) uint8, filled up with copies of the last."""
-
-    start: int
-    n: int
-    pixels: Tensor
-
-
-def batches(
-    encoded: Iterable[tuple[str, bytes]],
-    preprocessing: Preprocessing,
-    *,
-    batch: int,
-    crop: Crop = "center",
-    threads: int = 1,
-) -> Iterator[Batch]:
-    """Yield batches of (image id, bytes), all of one shape, decoded by ``threads`` threads ahead of their use.
-
-    They may come in another order than the images: ``start`` says where one belongs. No more than ``threads + 1`` are
-    kept. Raises ``ValueError`` naming the image that does not decode.
-    """
-    source = iter(encoded)
-    reading = threading.Lock()
-    n_read = 0
-
-    def make() -> Batch | None:
-        nonlocal n_read
-        with reading:  # sources read one shard at a time
-            start, taken = n_read, list(islice(source, batch))
-            n_read += len(taken)
-        if not taken:
-            return None
-        pixels = torch.empty((batch, 3, preprocessing.input_px, preprocessing.input_px), dtype=torch.uint8)
-        scratch = Scratch()
-        for row, (image_id, data) in enumerate(taken):
-            try:
-                pixels[row] = framed(decode(data, scratch), preprocessing, crop=crop)
-            except Exception as error:  # whatever a decoder raises over damaged bytes
-                raise ValueError(f"image {image_id} does not decode: {error}") from error
-        pixels[len(taken) :] = pixels[len(taken) - 1]
-        return Batch(start, len(taken), pixels)
-
-    # torch counts threads per thread: without the initializer each of these would start a team of its own.
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        ahead: list[Future[Batch | None]] = [pool.submit(make) for _ in range(threads + 1)]
-        try:
-            while (made := ahead.pop(0).result()) is not None:
-                ahead.append(pool.submit(make))
-                yield made
-            for late in ahead:  # a later task may have read before an earlier one
-                if (made := late.result()) is not None:
-                    yield made
-        finally:
-            for future in ahead:
-                future.cancel()

@@ -247,39 +247,7 @@ def test_preprocessing_that_cannot_be_is_refused(values: dict[str, Any], says: s
         Preprocessing(32, (0, 0, 0), (1, 1, 1), **values)
 
 
-# ── Ahead of the network ─────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("threads", [1, 4])
-@pytest.mark.parametrize("n", [1, 7, 8, 9, 40])
-def test_batches_hold_every_image_once(n: int, threads: int) -> None:
-    encoded = [(f"image-{i}", jpeg(picture(20, 14, seed=i))) for i in range(n)]
-    preprocessing = Preprocessing(8, (0, 0, 0), (1, 1, 1))
-    found: dict[int, np.ndarray] = {}
-    for made in decoding.batches(encoded, preprocessing, batch=8, threads=threads):
-        assert made.pixels.shape == (8, 3, 8, 8)
-        for row in range(8):
-            i = min(made.start + row, n - 1)
-            expected = decoding.framed(decoding.decode(encoded[i][1]), preprocessing)
-            np.testing.assert_array_equal(made.pixels[row].numpy(), expected.numpy())
-            if row < made.n:
-                assert i not in found
-                found[i] = expected.numpy()
-    assert sorted(found) == list(range(n))
-
-
-def test_no_more_is_read_than_is_soon_used() -> None:
-    read = []
-
-    def encoded() -> Any:
-        for i in range(100):
-            read.append(i)
-            yield f"image-{i}", jpeg(picture(20, 14))
-
-    made = decoding.batches(encoded(), Preprocessing(8, (0, 0, 0), (1, 1, 1)), batch=4, threads=2)
-    next(made)
-    made.close()  # type: ignore[attr-defined]  # a generator
-    assert len(read) <= 4 * 5
+# ── Memory ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_scratch_changes_no_pixel_whatever_lay_there_before() -> None:

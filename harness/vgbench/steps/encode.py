@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vgbench.batches import Batch, batches
 from vgbench.cores import cores
-from vgbench.decoding import Batch, Preprocessing, batches
+from vgbench.decoding import Preprocessing
 from vgbench.images import ImageSet, write_table
 from vgbench.inplace import local
 from vgbench.steps.embed import FEATURES_FILE, ROWS_FILE
@@ -41,9 +43,9 @@ def encode(step: Step) -> Made:
 
     Rows stand in the order of the image set ``images``; -1 is the label of an image without one. Features are stored
     as the network gives them, not normalised. Every batch has one shape, the last is filled up, since kernels round
-    by batch shape. Images are decoded in threads ahead of the network. Params: ``encoder``, ``weights``, ``crop``
-    (center: as the encoder's preprocessing says; squash: the whole image onto the square), ``batch``, ``threads`` (of
-    the network, on a CPU).
+    by batch shape. Images are decoded in threads ahead of the network, and in its own while it waits for a batch.
+    Params: ``encoder``, ``weights``, ``crop`` (center: as the encoder's preprocessing says; squash: the whole image
+    onto the square), ``batch``, ``threads`` (of the network, on a CPU).
 
     Raises:
         ValueError: an image that does not decode; a feature that is not finite; what the encoder's builder refuses.
@@ -54,14 +56,15 @@ def encode(step: Step) -> Made:
     threads, crop = step.params["threads"], step.params["crop"]
     with torch_settings(threads, deterministic=step.device == "cpu"), torch.inference_mode():
         network = opened(step)
-        ready = batches(
+        made = batches(
             zip(images.ids, images.encoded(), strict=True),
             network.preprocessing,
             batch=step.params["batch"],
             crop=crop,
             threads=_decoders(step.device, threads),
         )
-        features = embedded(network, ready, n=len(images), device=step.device, progress=step.progress)
+        with closing(made) as ready:
+            features = embedded(network, ready, n=len(images), device=step.device, progress=step.progress)
     write_features(step, features, {"preprocessing": _described(network.preprocessing, crop)})
     rows = {"image_id": images.ids, "label": images.labels}
     if "labels" in images.table.column_names:  # a set whose images have several
@@ -135,8 +138,8 @@ def opened(step: Step) -> Network:
 
 
 def _decoders(device: str, threads: int) -> int:
-    """Return how many threads decode: the cores that the network leaves free, which on a GPU are all."""
-    return max(1, cores() - threads) if device == "cpu" else cores()
+    """Return how many threads decode beside the network's own: the cores that it leaves free; on a GPU, all."""
+    return max(0, cores() - threads) if device == "cpu" else cores()
 
 
 def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
