@@ -158,7 +158,7 @@ class Run:
         started = False
         while self.executor.free > 0:
             idle, can_start = self.executor.idle_owners, self.executor.can_start
-            waiting = [owner for owner, queue in self._ready.items() if queue and (can_start or owner in idle)]
+            waiting = [owner for owner, queue in self._ready.items() if queue and (owner in idle or can_start(owner))]
             if not waiting:
                 break
             owner = min([o for o in waiting if o in idle] or waiting, key=lambda o: self._ready[o][0])

@@ -111,7 +111,7 @@ class Planned:
         seen = {"PYTHONPATH": ":".join(p for p in sys.path if p), "OMP_NUM_THREADS": "1", **(environment or {})}
         self.plan.refuse_devices(devices)
         here = machine(device, seen, devices=devices)
-        executor = LocalExecutor(workers or here.workers, seen, run_dir / "logs", here)
+        executor = LocalExecutor.on(here, seen, run_dir / "logs", workers=workers)
         carry_out(self.plan, self.registry, store=self.store, executor=executor, run_dir=run_dir)
         return load_run(run_dir)
 

@@ -77,13 +77,13 @@ def until(executor: LocalExecutor, condition: Any) -> list[Event]:
 def test_the_next_job_is_computed_while_one_is_finished(executor: LocalExecutor, tmp_path: Path) -> None:
     executor.submit(job(tmp_path, 0, seconds=1.5))
     assert until(executor, lambda: executor.free == 1) == []  # it computes no more, and is not made
-    assert executor.idle_owners == {"source"} and not executor.can_start  # nobody may stop this worker
+    assert executor.idle_owners == {"source"} and not executor.can_start("source")  # nobody may stop this worker
     executor.submit(job(tmp_path, 1, seconds=0.1))
     events: list[Event] = []
     while len(events) < 2:
         events += executor.wait(60)
     assert [(event.kind, event.job.shard) for event in events] == [("made", 0), ("made", 1)]
-    assert executor.can_start and executor.free == 1
+    assert executor.can_start("source") and executor.free == 1
 
     def moment(shard: int, name: str) -> float:
         return float((tmp_path / f"source-{shard}" / name).read_text())
@@ -110,7 +110,7 @@ def test_a_worker_that_dies_fails_both(executor: LocalExecutor, tmp_path: Path) 
     executor.submit(job(tmp_path, 1, "slow", seconds=30))
     events = executor.wait(60)
     assert [(event.kind, event.job.shard) for event in events] == [("failed", 0), ("failed", 1)]
-    assert "exit code 9" in events[0].detail["failed"] and executor.can_start
+    assert "exit code 9" in events[0].detail["failed"] and executor.can_start("source")
 
 
 def test_progress_of_a_job_that_is_done_is_nobodys(executor: LocalExecutor, tmp_path: Path) -> None:
@@ -129,4 +129,4 @@ def test_a_thread_that_leaves_is_no_silence(executor: LocalExecutor, tmp_path: P
     events: list[Event] = []
     while not events:
         events += executor.wait(60)
-    assert [(event.kind, event.job.shard) for event in events] == [("failed", 0)] and executor.can_start
+    assert [(event.kind, event.job.shard) for event in events] == [("failed", 0)] and executor.can_start("source")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,31 @@ def test_workers_have_gpus_of_their_own(tmp_path: Path) -> None:
         assert sorted(seen["gpus"] for seen in told(executor, tmp_path / "then", ["c", "d"])) == ["4,5", "6,7"]
     finally:
         executor.close()
+
+
+def test_an_owners_second_worker_starts_when_its_first_is_old_enough(tmp_path: Path) -> None:
+    executor = LocalExecutor(3, {**ONE_THREAD}, tmp_path, patience_seconds=1.0)
+    job = {"entry": "time:sleep", "params": {}, "bindings": {}, "seed": 0, "shard": 0, "inputs": {}}
+    try:
+        assert executor.can_start("a")
+        executor.submit(
+            Job("digest", 0, "a", {"node": "digest", **job, "out": str(tmp_path), "scratch": str(tmp_path)})
+        )
+        began = time.monotonic()
+        assert executor.free == 2 and not executor.can_start("a") and executor.can_start("b")
+        while not executor.can_start("a"):  # nobody asks again before something happens
+            executor.wait()
+        assert 0.9 < time.monotonic() - began < 5
+        assert executor.wait(0.01) == []  # said once
+    finally:
+        executor.close()
+
+
+@pytest.mark.parametrize(("asked", "patient"), [(None, True), (1, False), (7, False)])
+def test_workers_that_are_asked_for_start_at_once(tmp_path: Path, asked: int | None, patient: bool) -> None:
+    here = Machine("cuda", ("0", "1", "2"))
+    executor = LocalExecutor.on(here, {}, tmp_path, workers=asked)
+    assert executor.workers == (asked or 3) and (executor.patience_seconds > 0) == patient
 
 
 def test_more_workers_than_gpus_share_them() -> None:

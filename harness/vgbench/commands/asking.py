@@ -61,7 +61,9 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tasks", metavar="T", help="a task: its classes, and the real images that some sources start from"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="worker processes at a time (default: cores, or GPUs)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="worker processes (default: one, after 10 s one for each core or GPU)"
+    )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where networks run")
     parser.add_argument("--offline", action="store_true", help="forbid every download")
 

@@ -47,7 +47,7 @@ def make(
     here = machine(device, environment)
     logs = Store(context.home).staging("logs")  # of another store object: they outlive an interrupt
     display = Display(plan, quiet=quiet)
-    executor = LocalExecutor(workers or here.workers, environment, logs, here)
+    executor = LocalExecutor.on(here, environment, logs, workers=workers)
     run = Run(plan, store, executor, on_event=display.event, claims=FileClaims(store.home / "claims"))
     with display:
         run.finish()

@@ -21,7 +21,9 @@ def add(commands: argparse._SubParsersAction[Any]) -> None:
     add_arguments(parser)
     parser.add_argument("-o", "--output", metavar="RUN_DIR", help="default: vgbench-runs/<plan digest>")
     parser.add_argument("--executor", default="local", choices=["local"], help="where bodies run")
-    parser.add_argument("--workers", type=int, metavar="N", help="worker processes at a time (default: cores, or GPUs)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="worker processes (default: one, after 10 s one for each core or GPU)"
+    )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where networks run")
     parser.add_argument(
         "--devices",
@@ -63,7 +65,7 @@ def call(args: argparse.Namespace, context: Context) -> int:
     run_dir = Path(args.output) if args.output else default_folder(plan)
     environment = {**context.environment, **({"HF_HUB_OFFLINE": "1"} if args.offline else {})}
     here = machine(args.device, environment, devices=args.devices)
-    executor = LocalExecutor(args.workers or here.workers, environment, run_dir / "logs", here)
+    executor = LocalExecutor.on(here, environment, run_dir / "logs", workers=args.workers)
     with Display(plan, quiet=args.json) as display:
         outcome = carry_out(
             plan,

@@ -39,13 +39,12 @@ class Executor(Protocol):
         """The owners that have an idle worker: a job of theirs costs no process start."""
         ...
 
-    @property
-    def can_start(self) -> bool:
-        """Whether an owner that has no idle worker can have one now."""
+    def can_start(self, owner: str) -> bool:
+        """Whether an owner that has no idle worker can have one now; where that changes with time, ``wait`` returns."""
         ...
 
     def submit(self, job: Job) -> None:
-        """Start a job; only when ``free`` is above zero, and its owner idles or ``can_start``."""
+        """Start a job; only when ``free`` is above zero, and its owner idles or ``can_start`` one."""
         ...
 
     def wait(self, timeout_seconds: float | None = None) -> list[Event]:

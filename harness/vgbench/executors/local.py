@@ -10,6 +10,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from vgbench.errors import UsageError, VgbenchError
 from vgbench.executors import Event, Job
 
 TAIL_LINES = 15
+PATIENCE_SECONDS = 10.0  # a worker needs 3 to 6 to import torch and open_clip: many a run is done by one until then
 GPUS = "CUDA_VISIBLE_DEVICES"
 DEVICE_FILES = Path("/dev")
 
@@ -79,6 +81,7 @@ class _Worker:
     place: int
     process: subprocess.Popen[str]
     log: Path
+    began: float = field(default_factory=time.monotonic)
     reader: threading.Thread = field(default_factory=threading.Thread)
     job: Job | None = None
     finishing: Job | None = None
@@ -88,17 +91,28 @@ class _Worker:
 class LocalExecutor:
     """Up to ``workers`` processes at a time, each serving one owner while that owner has jobs.
 
-    ``environment`` is all a worker sees of ours. Workers compute on one thread unless a step's key says otherwise:
-    parallel work comes from processes, so their number changes no byte.
+    An owner's further workers start when its first is ``patience_seconds`` old: each imports what the first did, and
+    most small runs end sooner. ``environment`` is all a worker sees of ours. Workers compute on one thread unless a
+    step's key says otherwise: parallel work comes from processes, so their number changes no byte.
     """
 
     workers: int
     environment: Mapping[str, str]
     logs: Path
     machine: Machine = field(default_factory=lambda: Machine("cpu"))
+    patience_seconds: float = 0.0
     _alive: list[_Worker] = field(default_factory=list)
     _events: queue.SimpleQueue[tuple[_Worker, dict[str, Any] | None]] = field(default_factory=queue.SimpleQueue)
     _started: int = 0
+    _looked: float = 0.0  # when the caller last heard who may start
+
+    @classmethod
+    def on(
+        cls, here: Machine, environment: Mapping[str, str], logs: Path, *, workers: int | None = None
+    ) -> LocalExecutor:
+        """Return an executor of so many workers, at once; without a number of as many as the machine feeds, in time."""
+        patience = PATIENCE_SECONDS if workers is None else 0.0
+        return cls(workers or here.workers, environment, logs, here, patience)
 
     @property
     def free(self) -> int:
@@ -108,9 +122,15 @@ class LocalExecutor:
     def idle_owners(self) -> set[str]:
         return {worker.owner for worker in self._alive if worker.job is None}
 
-    @property
-    def can_start(self) -> bool:
-        return len(self._alive) < self.workers or self._stoppable() is not None
+    def can_start(self, owner: str) -> bool:
+        if len(self._alive) >= self.workers and self._stoppable() is None:
+            return False
+        due = [self._due(worker) for worker in self._alive if worker.owner == owner]
+        return not due or min(due) <= time.monotonic()
+
+    def _due(self, worker: _Worker) -> float:
+        """Return when a worker's owner may have a further one."""
+        return worker.began + self.patience_seconds
 
     def _stoppable(self) -> _Worker | None:
         return next((w for w in self._alive if w.job is None and w.finishing is None), None)
@@ -133,10 +153,14 @@ class LocalExecutor:
             pass  # it died before the job: its reader thread reports that
 
     def wait(self, timeout_seconds: float | None = None) -> list[Event]:
+        due = [until for worker in self._alive if (until := self._due(worker)) > self._looked]
+        limits = [*([] if timeout_seconds is None else [timeout_seconds]), *(until - time.monotonic() for until in due)]
         try:
-            worker, answer = self._events.get(timeout=timeout_seconds)
+            worker, answer = self._events.get(timeout=max(0.0, min(limits)) if limits else None)
         except queue.Empty:
             return []
+        finally:
+            self._looked = time.monotonic()
         if answer is None:
             self._stop(worker)
             lost = [job for job in (worker.finishing, worker.job) if job is not None]
