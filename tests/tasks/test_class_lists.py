@@ -205,7 +205,15 @@ def test_cifar_100_is_shuffled_by_elevater_and_alphabetical_by_itself(read: Call
 
 
 def test_cars_aircraft_and_food_have_two_orders_each(read: Callable[[str], ClassList]) -> None:
-    assert class_lists.upstream("stanford-cars", "devkit")[0] == "AM_General_Hummer_SUV_2000"
+    devkit = class_lists.upstream("stanford-cars", "devkit")  # cars_meta.mat: by maker, models in no order
+    assert devkit[0] == "AM_General_Hummer_SUV_2000"
+    assert devkit[4:6] == ("Acura_TSX_Sedan_2012", "Acura_Integra_Type_R_2001")
+    assert devkit[192:] == (
+        "Volvo_C30_Hatchback_2012",
+        "Volvo_240_Sedan_1993",
+        "Volvo_XC90_SUV_2007",
+        "smart_fortwo_Convertible_2012",
+    )
     assert read("stanford-cars").ids.index("AM_General_Hummer_SUV_2000") == 6
     variants = class_lists.upstream("fgvc-aircraft-2013b-variants102", "variants-txt")
     assert variants[34:37] == ("ATR-42", "ATR-72", "An-12")
