@@ -64,8 +64,9 @@ class Preprocessing:
 class Scratch:
     """Memory for the pixels of one image after the other: fresh memory for each costs a fifth of the decoding.
 
-    It starts 16 bytes past a multiple of 32: rows that start at one, libjpeg-turbo stores past the cache (AVX2's
-    ``vmovntdq`` in ``jdcolext-avx2.asm``), and resizing has to fetch them back, for a twenty-fifth of both.
+    It starts 16 bytes past a multiple of 32: rows that start at a multiple, as all do of 512 pixels' width, AVX2's
+    libjpeg-turbo stores past the cache (``vmovntdq`` in ``jdcolext-avx2.asm``), and resizing has to fetch them back,
+    which takes a twenty-fifth of both.
     """
 
     memory: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8))

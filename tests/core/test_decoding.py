@@ -255,3 +255,13 @@ def test_scratch_changes_no_pixel_whatever_lay_there_before() -> None:
     for width, height in ((64, 48), (16, 90), (120, 8)):  # less memory, then more
         data = jpeg(picture(width, height))
         np.testing.assert_array_equal(decoding.decode(data, scratch), decoding.decode(data))
+
+
+def test_scratch_is_large_enough_and_its_rows_are_stored_through_the_cache() -> None:
+    """Too little memory would be refused by the fast decoder, and Pillow would take its place in silence."""
+    scratch = decoding.Scratch()
+    for n_bytes in (1, 786_432, 1_000, 1 << 20):
+        memory = scratch.of(n_bytes)
+        assert len(memory) >= n_bytes and memory.ctypes.data % 32 == 16
+    data = jpeg(picture(64, 48))
+    assert np.shares_memory(decoding.decode(data, scratch), scratch.memory)

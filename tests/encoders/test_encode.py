@@ -77,10 +77,10 @@ def test_every_batch_has_one_shape_and_the_last_is_filled_up(tmp_path: Path) -> 
 
 def test_number_of_decoding_threads_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = image_set(tmp_path / "set")
-    for threads in (1, 7):
+    for threads in (0, 1, 7):
         monkeypatch.setattr("vgbench.steps.encode._decoders", lambda device, own, n=threads: n)
         encode(step(tmp_path / f"out-{threads}", build, tmp_path, inputs={"images": images}))
-    assert (tmp_path / "out-1/features.npy").read_bytes() == (tmp_path / "out-7/features.npy").read_bytes()
+    assert len({(tmp_path / f"out-{threads}/features.npy").read_bytes() for threads in (0, 1, 7)}) == 1
 
 
 def test_unlabelled_images_of_a_data_set_are_a_set_too(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def measure(processes: str = str(PROCESSES)) -> list[Measured]:
 def _measured() -> Measured:
     torch.set_num_threads(1)
     encoded = jpegs(N_IMAGES)
-    began, scratch = load(), Scratch()  # one for all images, as the pipeline has one for a batch
+    began, scratch = load(), Scratch()  # one for all images, as a thread of the step has
     medians = interleaved(
         {
             "ours": lambda: [ours(data, scratch) for data in encoded],

@@ -1,10 +1,10 @@
 """``vgbench bench embed``: JPEG → features, against the slower of its two halves alone.
 
-The step decodes in one thread while the network runs in another, which decodes too while it has to wait. Each half
-alone gets one thread, so the ratio says what putting them together costs: (decoding + network) / slower, at most 2, if
-nothing is hidden; 1 if the faster half is wholly hidden behind the slower network; less, down to half of that sum, if
-decoding is the slower. It needs two free cores: with fewer the halves share one, and ``cores`` says so: what two
-threads got that only compute.
+One thread decodes ahead of the network, whose own thread decodes too while it waits for a batch, as in the step on two
+cores. Each half alone gets one thread, so the ratio says what putting them together costs: (decoding + network) /
+slower, at most 2, if nothing is hidden; 1 if the faster half is wholly hidden behind the slower network; less, down to
+half of that sum, if decoding is the slower. It needs two free cores: with fewer the halves share one, and ``cores``
+says so: what two threads got that only compute.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ BATCH = 64  # the step's
 GOAL = 1.15  # the issue's
 ROUNDS = 15  # here a network's seconds differ by a tenth from round to round, and by half in one of twenty
 N_PHOTOS = 64  # shown over and over: what an image holds does not matter
-# Name: timm's architecture, its input, images a round. The tiny one takes about as long as decoding, the hardest case,
-# and needs so many batches that waiting for the first does not show; the larger takes some six times as long.
+# Name: timm's architecture, its input, images a round. The tiny one takes about as long as decoding, and needs so many
+# batches that waiting for the first does not show; the larger takes some six times as long.
 NETWORKS = {"tiny": ("test_resnet", 64, 1024), "larger": ("resnet18", 96, 256)}
 
 
