@@ -232,6 +232,31 @@ def test_images_that_also_choose_a_strategy_are_paid_for_once() -> None:
     assert cost.images == 100 and cost.usd == pytest.approx(1.2)
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_images_of_which_real_ones_that_choose_a_probe_are_left_out_are_paid_for_once(shared: bool) -> None:
+    """With `val=real` a probe's image set lacks copies of the validation images too: the images are CLER's own."""
+    made: Made = []
+    for d in SETS:
+        name = "s" if shared else f"s for {d}"
+        made.append(read_out("s", d, "cler", right(0.4), images=(name, 100), kind="real"))
+        fewer = {"images": (f"{name} without val", 97), "kind": "real"}
+        made.append(read_out("s", d, "linear-probe", right(0.6), options={"val": "real"}, **fewer))
+    (cost,) = costs(suite(made), [], published_prices())
+    (took,) = measured(suite(made), [], lambda cell: Production(fixed={}, marginal={"b" * 64: 8}))
+    n = 100 if shared else 300
+    assert cost.images == took.images == n and cost.usd == pytest.approx(0.012 * n)
+
+
+def test_image_sets_of_several_seeds_are_paid_for_each() -> None:
+    made = [
+        read_out("s", d, "cler", right(0.4), images=(f"s of {seed}", 100), kind="real", seeds={"source": seed})
+        for d in SETS
+        for seed in (0, 1)
+    ]
+    (cost,) = costs(suite(made), [], published_prices())
+    assert cost.images == 200 and cost.usd == pytest.approx(2.4)
+
+
 @pytest.mark.parametrize(
     ("kind", "paid"),
     [("generated", 400), ("rendered", 400), ("retrieved", 100), ("real", 100), ("files", 100), ("mixture", 100)],
