@@ -288,6 +288,21 @@ def test_best_strategy_without_validation_is_refused_and_says_what_is_needed() -
     assert oracle.value == pytest.approx(0.6) and oracle.reason is None
 
 
+def test_source_with_one_setting_has_nothing_to_choose_and_is_named(
+    vgbench: Callable[..., Answer], tmp_path: Path
+) -> None:
+    write_run(tmp_path / "one", world(), suites={"g": SETS})
+    said = "g: nothing to choose between for s, t: a source needs two settings of an option or more"
+    assert said in vgbench("leaderboard", "aggregate", "strategy", "one").out
+    found = AggregateAnswer.model_validate(vgbench("leaderboard", "aggregate", "strategy", "one", "--json").json)
+    assert found.aggregates.strategies == [] and len(found.notes) == 1 and found.notes[0].startswith(said)
+    write_run(tmp_path / "two", [*strategic(with_val=False), *world(sources=("s",))], suites={"g": SETS})
+    shown = vgbench("leaderboard", "aggregate", "strategy", "two").out
+    assert "nothing to choose between for s:" in shown and "oracle (upper bound)" in shown
+    write_run(tmp_path / "several", strategic(with_val=False), suites={"g": SETS})
+    assert "nothing to choose" not in vgbench("leaderboard", "aggregate", "strategy", "several").out
+
+
 def test_strategy_with_a_missing_cell_is_refused() -> None:
     made = [m for m in strategic(with_val=False) if (m[0].task.name, m[0].source.options["prompts"]) != ("g/b", "long")]
     _, oracle = strategies(suite(made))

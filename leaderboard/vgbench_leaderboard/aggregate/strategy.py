@@ -44,14 +44,23 @@ def strategies(suite: Suite) -> list[Strategy]:
     ]
 
 
-def _groups(suite: Suite) -> list[_Group]:
+def without_choice(suite: Suite) -> str | None:
+    """Say which sources have one setting of their options only, among which nothing is chosen; None of none."""
+    names = list(dict.fromkeys(group.source for group in _groups(suite, least=1) if len(group.rows) == 1))
+    if not names:
+        return None
+    needs = f"a source needs two settings of an option or more, as in --source {names[0]}:NAME=A {names[0]}:NAME=B"
+    return f"{suite.name}: nothing to choose between for {', '.join(names)}: {needs}"
+
+
+def _groups(suite: Suite, *, least: int = 2) -> list[_Group]:
     read = {row for row, *_ in suite.readings}
     groups: dict[str, list[int]] = {}
     for at, row in enumerate(suite.rows):
         name, distribution, _, row_options = json.loads(row)
         if row in read:
             groups.setdefault(json.dumps([name, distribution, row_options]), []).append(at)
-    found = [(json.loads(key), rows) for key, rows in groups.items() if len(rows) > 1]
+    found = [(json.loads(key), rows) for key, rows in groups.items() if len(rows) >= least]
     return [_Group(name, row_options, tuple(rows)) for (name, _, row_options), rows in found]
 
 
