@@ -159,6 +159,16 @@ def test_suite_without_readouts_is_averaged_too() -> None:
     assert one.value == pytest.approx(0.4) and one.readout == ""
 
 
+def test_group_of_a_finished_run_is_aggregated_by_its_name(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    sets = [f"toybox/genbench/{name}" for name in ("tools", "creatures", "fishes")]
+    made = [read_out("s", d, r, right(0.5 + 0.1 * i)) for i, d in enumerate(sets) for r in ("zeroshot", "cler")]
+    write_run(tmp_path / "run", made, suites={"toybox/genbench": sets})
+    asked = "leaderboard", "aggregate", "gain", "run", "--suite", "toybox/genbench/common", "--json"
+    found = AggregateAnswer.model_validate(vgbench(*asked).json)
+    assert found.suites == {"toybox/genbench/common": sets[:2]}
+    assert [one.value for one in found.aggregates.means] == [pytest.approx(0.55)] * 2
+
+
 # ── A probe's best epoch on the test set ─────────────────────────────────────────────────────────
 
 BEST = "linear-probe:best_test_epoch"
