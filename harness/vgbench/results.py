@@ -166,6 +166,11 @@ class Cell(Record):
         """The main metric's value, if there is one."""
         return next((metric for metric in self.metrics if metric.main), None)
 
+    @property
+    def is_best_epoch(self) -> bool:
+        """Whether the main metric is the highest of many looks at the test items, as a published protocol reports."""
+        return self.main is not None and self.main.name == BEST_TEST_EPOCH
+
 
 class Production(Record):
     """Seconds that a cell's images took, by node: ``marginal`` those that hold the images, each once for every shard
@@ -255,7 +260,8 @@ class SuiteMean(Aggregated):
     """A row's mean over a suite's data sets, read out one way with one encoder, and its gain over zero-shot.
 
     ``gain`` is the mean over the data sets of (value − zero-shot of the same data set and encoder), higher always
-    better; null for zero-shot itself. ``ci``: over test items like these, the data sets fixed.
+    better; null for zero-shot itself. ``ci``: over test items like these, the data sets fixed. ``readout`` ends in
+    ``best_test_epoch`` where a probe reports that in place of the data sets' own metrics.
     """
 
     readout: str
@@ -558,11 +564,12 @@ def training_runs(cells: Iterable[Cell]) -> list[list[Cell]]:
 def items_by_run(runs: Iterable[Iterable[Cell]], items: Mapping[str, Items | None]) -> Items | None:
     """Return each training run's values per item, averaged over its cells: values (K, N); None where a cell has none.
 
-    Raises ``CorruptArtifact`` when cells of one column were scored on other samples.
+    A best epoch has none: it was chosen by the test items that they would speak about. Raises ``CorruptArtifact``
+    when cells of one column were scored on other samples.
     """
     import numpy as np
 
-    found = [[items[cell.digest] for cell in run] for run in runs]
+    found = [[None if cell.is_best_epoch else items[cell.digest] for cell in run] for run in runs]
     known = [[one for one in run if one is not None] for run in found]
     if any(len(run) != len(all_) or not run for run, all_ in zip(known, found, strict=True)):
         return None

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from vgbench import results
 from vgbench.images import write_table
+from vgbench.metrics.declared import BEST_TEST_EPOCH
 from vgbench.results import Cell
 from vgbench.stats import wilson
 from vgbench.types import sha256_hex
@@ -36,8 +37,9 @@ def make_cell(
     images: tuple[str, int] | None = None,
     rejected: dict[str, int] | None = None,
     more: dict[str, float | None] | None = None,
+    metric: str = "top1",
 ) -> Cell:
-    """Return a cell whose main metric is the mean of ``right``.
+    """Return a cell whose main ``metric`` is the mean of ``right``.
 
     ``images``: the image set's name and size; ``rejected``: what was left out of it. ``more``: further metrics by
     name, those in ``LOWER`` better when low.
@@ -46,9 +48,10 @@ def make_cell(
     n, value = len(right), float(np.mean(right))
     ci = wilson(round(value * n), n)
     assert ci is not None
-    metric = {
-        "name": "top1", "value": value, "unit": "fraction", "n": n, "chance": 0.1, "higher_is_better": True,
-        "main": True, "ci": {"lo": ci.lo, "hi": ci.hi, "level": ci.level, "method": ci.method},
+    main = {
+        "name": metric, "value": value, "unit": "fraction", "n": n, "chance": 0.1, "higher_is_better": True,
+        "main": True,
+        "ci": None if metric == BEST_TEST_EPOCH else {"lo": ci.lo, "hi": ci.hi, "level": ci.level, "method": ci.method},
     }  # fmt: skip
     others = [
         {"name": name, "value": value, "unit": "distance", "n": n, "chance": None, "main": False, "ci": None,
@@ -83,7 +86,7 @@ def make_cell(
                 "row_options": row_options or {},
             },
             "seeds": seeds,
-            "metrics": [metric, *others] if status == "ok" else [],
+            "metrics": [main, *others] if status == "ok" else [],
             "counts": counts,
             "controls": [],
             "nodes": {"score": sha256_hex(f"{source}{task}{seeds}{source_options}{list(right)}")}

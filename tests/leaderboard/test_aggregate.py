@@ -159,6 +159,111 @@ def test_suite_without_readouts_is_averaged_too() -> None:
     assert one.value == pytest.approx(0.4) and one.readout == ""
 
 
+def test_group_of_a_finished_run_is_aggregated_by_its_name(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    sets = [f"toybox/genbench/{name}" for name in ("tools", "creatures", "fishes")]
+    made = [read_out("s", d, r, right(0.5 + 0.1 * i)) for i, d in enumerate(sets) for r in ("zeroshot", "cler")]
+    write_run(tmp_path / "run", made, suites={"toybox/genbench": sets})
+    asked = "leaderboard", "aggregate", "gain", "run", "--suite", "toybox/genbench/common", "--json"
+    found = AggregateAnswer.model_validate(vgbench(*asked).json)
+    assert found.suites == {"toybox/genbench/common": sets[:2]}
+    assert [one.value for one in found.aggregates.means] == [pytest.approx(0.55)] * 2
+
+
+# ── A probe's best epoch on the test set ─────────────────────────────────────────────────────────
+
+BEST = "linear-probe:best_test_epoch"
+
+
+def elevater(**given: object) -> Made:
+    """Return zero-shot, and a probe that reports its best epoch; values per item lie beside it all the same."""
+    made = [read_out("s", d, "zeroshot", right(0.5), source_options=given.get("source_options")) for d in SETS]
+    options = {"probe": "elevater-reference", **given.pop("options", {})}  # type: ignore[dict-item]
+    given = {"metric": "best_test_epoch", **given}
+    return made + [read_out("s", d, "linear-probe", right(0.6), options=options, **given) for d in SETS]
+
+
+def test_best_epoch_is_called_that_in_a_suite_and_its_gain_has_no_interval() -> None:
+    made = elevater()
+    zeroshot, probe = over_suite(suite(made), items(made))
+    assert zeroshot.readout == "zeroshot" and probe.readout == BEST and probe.gain == pytest.approx(0.1)
+    assert probe.ci is None and probe.ci_reason is not None and "g/a: best_test_epoch is the best of" in probe.ci_reason
+
+
+def test_best_epoch_stands_apart_from_a_probe_that_reports_the_data_sets_own_metric() -> None:
+    made = elevater()[:-1]
+    with_n = {d: {"n_test": "50"} if d == "g/c" else {} for d in SETS}  # an option of that data set alone
+    options = {"probe": "elevater-reference", **with_n["g/c"]}
+    failed = read_out("s", "g/c", "linear-probe", right(0.1), options=options, status="failed")
+    own_options = {d: {"probe": "logreg", **with_n[d]} for d in SETS}
+    made += [failed, *(read_out("s", d, "linear-probe", right(0.7), options=own_options[d]) for d in SETS)]
+    found = {one.readout: one for one in over_suite(suite(made), items(made))}
+    assert list(found) == [
+        "zeroshot",
+        "linear-probe:probe=elevater-reference:best_test_epoch",
+        "linear-probe:probe=logreg",
+    ]
+    best, own = list(found.values())[1:]
+    assert best.value is None and best.reason == "missing: g/c (failed: made to fail)"
+    assert own.gain == pytest.approx(0.2) and own.ci is not None
+
+
+def test_best_epochs_of_some_data_sets_and_the_own_metric_of_others_have_no_mean() -> None:
+    made = [m for m in elevater() if (m[0].task.name, m[0].task.options["readout"]) != ("g/c", "linear-probe")]
+    made.append(read_out("s", "g/c", "linear-probe", right(0.7), options={"probe": "logreg"}))
+    means = [one for one in over_suite(suite(made), items(made)) if one.readout != "zeroshot"]
+    assert [one.readout for one in means] == ["linear-probe", BEST] and not any(one.value for one in means)
+
+
+def test_best_epoch_of_several_zero_shot_columns_is_compared_with_that_of_its_options() -> None:
+    made: Made = []
+    for n, share in (("1", 0.5), ("2", 0.4)):
+        for cell, values in elevater(options={"n": n}):
+            if cell.task.options["readout"] == "zeroshot":
+                made.append(read_out("s", cell.task.name, "zeroshot", right(share), options={"n": n}))
+            else:
+                made.append((cell, values))
+    gains = {one.readout: one.gain for one in over_suite(suite(made), items(made)) if one.readout[0] == "l"}
+    expected = {"linear-probe:n=1:best_test_epoch": 0.1, "linear-probe:n=2:best_test_epoch": 0.2}
+    assert gains == {readout: pytest.approx(gain) for readout, gain in expected.items()}
+
+
+def test_several_seeds_give_a_best_epoch_no_interval_and_no_ties() -> None:
+    """The hierarchical bootstrap over runs × items would speak about the items by which the epoch was chosen."""
+    made = [
+        read_out(s, "g/a", "linear-probe", right(0.6, shift=k), metric="best_test_epoch", seeds={"probe": k})
+        for s in ("s", "t")
+        for k in (0, 1)
+    ]
+    for row in board_of(made).rows:
+        (value,) = row.values.values()
+        assert value.metric == "best_test_epoch" and value.runs == 2 and value.value == pytest.approx(0.6)
+        assert value.ci is None and value.tie_groups is None
+
+
+def test_best_epoch_chooses_no_strategy() -> None:
+    made: Made = []
+    for prompts in ("plain", "long"):
+        strategy = {"source_options": {"prompts": prompts}}
+        made += [*elevater(**strategy), *elevater(options={"split": "val"}, **strategy)[len(SETS) :]]
+    best, oracle = strategies(suite(made))
+    assert best.readout == oracle.readout == BEST and best.label == "best" and oracle.label == "oracle"
+    assert best.value is best.gain is None and best.reason is not None and "looked at the answers" in best.reason
+    assert oracle.value == pytest.approx(0.6)
+
+
+def test_commands_say_that_a_figure_is_the_best_epochs(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
+    write_run(tmp_path / "run", elevater(), suites={"g": SETS})
+    shown = vgbench("leaderboard", "show", "run").out
+    assert shown.count("best_test_epoch") > 2 and f"no interval of {BEST} (clip): g/a: best_test_epoch is the" in shown
+    assert "+8" not in shown and "best_test_epoch is the best of" in vgbench("leaderboard", "show", "run", "--all").out
+    gain = vgbench("leaderboard", "aggregate", "gain", "run").out
+    assert f"{BEST} (clip)" in gain and "no interval holds" in gain
+    found = AggregateAnswer.model_validate(vgbench("leaderboard", "aggregate", "gain", "run", "--json").json)
+    assert [one.readout for one in found.aggregates.means] == ["zeroshot", BEST]
+    compared = vgbench("compare", "run:s", "run:s").out
+    assert "not tested: best_test_epoch is the best of" in compared
+
+
 # ── The best strategy ────────────────────────────────────────────────────────────────────────────
 
 
@@ -191,6 +296,21 @@ def test_best_strategy_without_validation_is_refused_and_says_what_is_needed() -
     best, oracle = strategies(suite(strategic(with_val=False)))
     assert best.value is None and best.reason is not None and "split=val" in best.reason
     assert oracle.value == pytest.approx(0.6) and oracle.reason is None
+
+
+def test_source_with_one_setting_has_nothing_to_choose_and_is_named(
+    vgbench: Callable[..., Answer], tmp_path: Path
+) -> None:
+    write_run(tmp_path / "one", world(), suites={"g": SETS})
+    said = "g: nothing to choose between for s, t: a source needs two settings of an option or more"
+    assert said in vgbench("leaderboard", "aggregate", "strategy", "one").out
+    found = AggregateAnswer.model_validate(vgbench("leaderboard", "aggregate", "strategy", "one", "--json").json)
+    assert found.aggregates.strategies == [] and len(found.notes) == 1 and found.notes[0].startswith(said)
+    write_run(tmp_path / "two", [*strategic(with_val=False), *world(sources=("s",))], suites={"g": SETS})
+    shown = vgbench("leaderboard", "aggregate", "strategy", "two").out
+    assert "nothing to choose between for s:" in shown and "oracle (upper bound)" in shown
+    write_run(tmp_path / "several", strategic(with_val=False), suites={"g": SETS})
+    assert "nothing to choose" not in vgbench("leaderboard", "aggregate", "strategy", "several").out
 
 
 def test_strategy_with_a_missing_cell_is_refused() -> None:
@@ -230,6 +350,31 @@ def test_images_that_also_choose_a_strategy_are_paid_for_once() -> None:
     made += [read_out("s", d, "cler", right(0.5), **given) for d in SETS]
     (cost,) = costs(suite(made), [], published_prices())
     assert cost.images == 100 and cost.usd == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_images_of_which_real_ones_that_choose_a_probe_are_left_out_are_paid_for_once(shared: bool) -> None:
+    """With `val=real` a probe's image set lacks copies of the validation images too: the images are CLER's own."""
+    made: Made = []
+    for d in SETS:
+        name = "s" if shared else f"s for {d}"
+        made.append(read_out("s", d, "cler", right(0.4), images=(name, 100), kind="real"))
+        fewer = {"images": (f"{name} without val", 97), "kind": "real"}
+        made.append(read_out("s", d, "linear-probe", right(0.6), options={"val": "real"}, **fewer))
+    (cost,) = costs(suite(made), [], published_prices())
+    (took,) = measured(suite(made), [], lambda cell: Production(fixed={}, marginal={"b" * 64: 8}))
+    n = 100 if shared else 300
+    assert cost.images == took.images == n and cost.usd == pytest.approx(0.012 * n)
+
+
+def test_image_sets_of_several_seeds_are_paid_for_each() -> None:
+    made = [
+        read_out("s", d, "cler", right(0.4), images=(f"s of {seed}", 100), kind="real", seeds={"source": seed})
+        for d in SETS
+        for seed in (0, 1)
+    ]
+    (cost,) = costs(suite(made), [], published_prices())
+    assert cost.images == 200 and cost.usd == pytest.approx(2.4)
 
 
 @pytest.mark.parametrize(

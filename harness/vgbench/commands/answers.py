@@ -439,7 +439,10 @@ class CompareAnswer(Record):
 
 
 class AggregateAnswer(Record):
-    """What ``leaderboard aggregate --json`` prints; ``rows`` are the rows' names, by the places that it speaks of."""
+    """What ``leaderboard aggregate --json`` prints; ``rows`` are the rows' names, by the places that it speaks of.
+
+    ``notes``: of what nothing can be said, and what it needs.
+    """
 
     schema_: Literal["vgbench.aggregate/1"] = Field(default="vgbench.aggregate/1", alias="schema")
     name: str
@@ -447,6 +450,7 @@ class AggregateAnswer(Record):
     rows: list[str]
     aggregates: Aggregates
     measured: list[MeasuredCost]
+    notes: list[str]
     picture: str | None
 
 

@@ -12,6 +12,7 @@ from vgbench.commands.output import write, write_columns, write_json
 from vgbench.commands.sides import Found, find, uncompared_columns, withheld_columns
 from vgbench.commands.table import PERCENT, column_names, is_share, shown, signed
 from vgbench.errors import UsageError
+from vgbench.metrics.declared import NO_INTERVAL
 
 if TYPE_CHECKING:
     from vgbench.commands import Context
@@ -75,6 +76,8 @@ def _difference(a: Sequence[tuple[Cell, Path]], b: Sequence[tuple[Cell, Path]]) 
         items = {cell.digest: results.read_items(folder) for cell, folder in cells}
         runs = results.training_runs(cell for cell, _ in cells)
         values = results.items_by_run(runs, items)
+        if any(cell.is_best_epoch for cell, _ in cells):
+            return NO_INTERVAL
         if values is None:
             return "no value per item: the metric is no mean over items, or the cell was made before vgbench kept them"
         sides.append(values)

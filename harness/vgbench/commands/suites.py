@@ -60,23 +60,26 @@ def write_suite(console: Console, board: Leaderboard, suite: str, names: Sequenc
 
 
 def suite_notes(board: Leaderboard, suite: str, names: Sequence[str]) -> list[str]:
-    """Return what must be said under a suite's table: what was not averaged, and why a cost is not known."""
-    has_gains = any(mean.readout for mean in board.aggregates.means if mean.suite == suite)
+    """Return what must be said under a suite's table: what has no average or interval, and why a cost is not known."""
+    means = [mean for mean in board.aggregates.means if mean.suite == suite]
+    has_gains = any(mean.readout for mean in means)
     lines = [GAINS] if has_gains else []
-    for mean in board.aggregates.means:
+    for mean in means:
         reason = mean.reason or mean.gain_reason
-        if mean.suite == suite and reason:
+        if reason:
             lines.append(f"not averaged: {names[mean.row]} × {mean.way}: {reason}")
-    mine = [cost for cost in board.aggregates.costs if cost.suite == suite and has_gains]
+    gaining = [mean for mean in means if mean.way in _gaining(means)]
+    lines += dict.fromkeys(f"no interval of {mean.way}: {mean.ci_reason}" for mean in gaining if mean.ci_reason)
+    costs = [cost for cost in board.aggregates.costs if cost.suite == suite and has_gains]
     unknown: dict[str, list[str]] = {}
-    for cost in mine:
+    for cost in costs:
         if cost.reason:
             unknown.setdefault(cost.reason, []).append(names[cost.row])
     lines += [f"no cost in USD for {', '.join(rows)}: {reason}" for reason, rows in unknown.items()]
-    lines += dict.fromkeys(f"cost of {cost.kind} images: {cost.citation}" for cost in mine if cost.usd is not None)
+    lines += dict.fromkeys(f"cost of {cost.kind} images: {cost.citation}" for cost in costs if cost.usd is not None)
     lines += [
         f"cost of {names[cost.row]}: {cost.images_paid:,} images were made, {cost.images:,} of them kept"
-        for cost in mine
+        for cost in costs
         if cost.images is not None and cost.images_paid is not None and cost.images_paid > cost.images
     ]
     return lines

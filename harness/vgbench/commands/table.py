@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from vgbench.commands.suites import folded, suite_notes, write_suite
+from vgbench.metrics.declared import BEST_TEST_EPOCH, NO_INTERVAL
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -138,6 +139,8 @@ def notes(board: Leaderboard) -> list[str]:
         lines.append(f"×{' ×'.join(map(str, runs))}: training runs; these intervals cover training and test items")
     if any(value.tie_groups for value in values):
         lines.append(TIES)
+    if any(column.metric == BEST_TEST_EPOCH for column in board.columns):
+        lines.append(NO_INTERVAL)
     if any(value.missing for value in values):
         lines.append("!: some of its runs failed, so it takes part in no comparison")
     if any(value.controls_hold is False for value in values):

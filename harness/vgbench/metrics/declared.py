@@ -17,6 +17,7 @@ Chance: TypeAlias = float | Literal["1/C"] | None
 CHANCES = 3  # P_0's accuracy must be this many times chance: below it a ratio to it is noise (toybox.md)
 
 BEST_TEST_EPOCH = "best_test_epoch"
+NO_INTERVAL = f"{BEST_TEST_EPOCH} is the best of many looks at the test items, and no interval holds for that"
 
 
 def best_test_epoch(main: Metric) -> Metric:

@@ -18,7 +18,7 @@ from vgbench_leaderboard.aggregate.figures import row_names
 from vgbench_leaderboard.aggregate.gain import over_suite
 from vgbench_leaderboard.aggregate.plot import draw
 from vgbench_leaderboard.aggregate.readings import Suite
-from vgbench_leaderboard.aggregate.strategy import strategies
+from vgbench_leaderboard.aggregate.strategy import strategies, without_choice
 from vgbench_leaderboard.build import row_keys, suites_of
 from vgbench_leaderboard.opened import Opened, open_runs
 
@@ -41,6 +41,7 @@ def call(args: argparse.Namespace, run_dirs: Sequence[Path], context: Context) -
     if args.output:
         _draw(suites, found, args.figure, Path(args.output))
     names = row_names(row_keys(run.cells))
+    notes = [note for suite in suites if (note := without_choice(suite))] if args.name == "strategy" else []
     if args.json:
         answer = AggregateAnswer(
             name=args.name,
@@ -48,11 +49,14 @@ def call(args: argparse.Namespace, run_dirs: Sequence[Path], context: Context) -
             rows=names,
             aggregates=found,
             measured=took,
+            notes=notes,
             picture=args.output,
         )
         write_json(answer.model_dump(mode="json", by_alias=True))
         return 0
     write_columns(SHOWN[args.name]((found, took), names))
+    for note in notes:
+        write(note)
     if args.output:
         write(f"picture: {args.output}")
     return 0

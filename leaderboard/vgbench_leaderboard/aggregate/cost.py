@@ -10,7 +10,7 @@ from importlib.resources import files
 from vgbench.results import Cell, Cost, Counts, MeasuredCost, Production, SuiteMean
 from vgbench_leaderboard.aggregate.readings import TEST, Suite, named
 
-VERSION = "2"  # 2: images that were made and left out are paid for
+VERSION = "3"  # 2: images that were made and left out are paid for; 3: those of several sets of one request once
 POINT = 0.01  # of a metric's scale 0..1
 # Kinds whose every image is made for the request: also one that a filter, a check or the selection left out. What
 # retrieval passed over and what a folder holds besides was there before; a mixture does not tell its parts apart.
@@ -61,25 +61,38 @@ class _Row:
 
     @property
     def images(self) -> int | None:
-        """The number of images, those of one image set once; None where there are none, or a cell is missing."""
-        return self._over_sets(lambda counts: counts.images)
+        """The number of images, those of one request once; None where there are none, or a cell is missing."""
+        return self._over_requests(lambda counts: counts.images)
 
     @property
     def images_paid(self) -> int | None:
         """The number of images that cost something: with those that were made and left out, redrawn ones each time."""
         if self.cells[0].source.kind not in MADE:
             return self.images
-        return self._over_sets(lambda counts: counts.images + sum(counts.rejected.values()))
+        return self._over_requests(lambda counts: counts.images + sum(counts.rejected.values()))
 
-    def _over_sets(self, n_of: Callable[[Counts], int]) -> int | None:
-        sets = {cell.nodes["image_set"]: n_of(cell.counts) for cell in self.cells if cell.counts}
-        return None if self.lacks or not sets else sum(sets.values())
+    def _over_requests(self, n_of: Callable[[Counts], int]) -> int | None:
+        """Add up the largest image set of each request.
+
+        What one data set asks with one seed for the same classes are the same images, whatever else is left out of
+        some of its image sets (copies of the real images that choose a probe's strength). A set that several data sets
+        share makes their requests one.
+        """
+        found: list[tuple[set[object], int]] = []
+        for cell in self.cells:
+            if cell.counts:
+                asked = cell.task.name, cell.seeds.get("source"), tuple(sorted(cell.counts.per_class))
+                names, n = {asked, cell.nodes["image_set"]}, n_of(cell.counts)
+                alike = [one for one in found if one[0] & names]
+                apart = [one for one in found if not one[0] & names]
+                found = [*apart, (names.union(*(one for one, _ in alike)), max([n, *(most for _, most in alike)]))]
+        return None if self.lacks or not found else sum(n for _, n in found)
 
 
 def costs(suite: Suite, means: Sequence[SuiteMean], prices: Prices) -> list[Cost]:
     """Return each row's images × unit price, and USD for each point gained over zero-shot in each way of reading out.
 
-    An image set that several cells share is paid for once; images that were made and left out are paid for too. A
+    Images that several cells share are paid for once; images that were made and left out are paid for too. A
     published unit price is marginal: what is spent once, whatever the number of images, stands in no source.
     """
     return [_cost(suite, row, [mean for mean in means if mean.row == row.at], prices) for row in _rows(suite)]

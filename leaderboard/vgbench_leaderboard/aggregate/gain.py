@@ -14,7 +14,7 @@ from vgbench_leaderboard.aggregate.readings import ItemsOf, Reading, Suite, Way,
 if TYPE_CHECKING:
     from vgbench.stats import Difference
 
-VERSION = "1"
+VERSION = "2"  # 2: best_test_epoch is called that, and has no interval
 
 
 def over_suite(suite: Suite, items_of: ItemsOf) -> list[SuiteMean]:

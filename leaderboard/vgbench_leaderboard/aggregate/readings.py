@@ -8,9 +8,11 @@ from statistics import fmean
 from typing import TypeAlias
 
 from vgbench import UsageError
-from vgbench.results import Cell, Items, items_by_run, row_of, training_runs
+from vgbench.metrics.declared import BEST_TEST_EPOCH, NO_INTERVAL
+from vgbench.results import Cell, Items, OptionValue, items_by_run, row_of, training_runs
 
 READOUT, ENCODER, SPLIT = "readout", "encoder", "split"  # the column options that tell readings apart
+PROBE = "probe"  # of readings of one readout; it decides on the metric
 ZEROSHOT, TEST, VALIDATION = "zeroshot", "test", "val"
 NAMED = 3  # of what is missing, before "and N more"
 
@@ -19,7 +21,10 @@ ItemsOf: TypeAlias = Callable[[Cell], Items | None]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How data sets are read out: the readout, with those options that tell it from others of its name; the encoder."""
+    """How data sets are read out: the readout, with those options that tell it from others of its name; the encoder.
+
+    The readout of a probe that reports its best epoch on the test set ends in that metric's name.
+    """
 
     readout: str
     encoder: str
@@ -27,6 +32,15 @@ class Way:
     @property
     def is_zeroshot(self) -> bool:
         return self.readout.partition(":")[0] == ZEROSHOT
+
+    @property
+    def is_best_epoch(self) -> bool:
+        return self.readout.endswith(f":{BEST_TEST_EPOCH}")
+
+    @property
+    def options(self) -> str:
+        """The options that tell the readout from others of its name."""
+        return self.readout.removesuffix(f":{BEST_TEST_EPOCH}").partition(":")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +86,8 @@ class Reading:
 
     def items(self, items_of: ItemsOf) -> Items | str:
         """Return the training runs' values per item (K, N) with the sample ids, or why there are none."""
+        if self.way.is_best_epoch:
+            return f"{self.dataset}: {NO_INTERVAL}"
         found = items_by_run(self.runs, {cell.digest: items_of(cell) for cell in self.cells}) if self.cells else None
         return found or f"{self.dataset} has no value per item"
 
@@ -109,8 +125,7 @@ class Suite:
         """Return the zero-shot reading of the same data set and encoder, or why there is none to compare with."""
         found = self.zeroshots.get((row, dataset, way.encoder), ())
         if len(found) > 1:
-            options = way.readout.partition(":")[2]
-            found = tuple(reading for reading in found if reading.way.readout.partition(":")[2] == options)
+            found = tuple(reading for reading in found if reading.way.options == way.options)
         if len(found) != 1:
             return f"{dataset} (no zero-shot cell)" if not found else f"{dataset} (several zero-shot columns)"
         return found[0] if found[0].value is not None else f"{dataset} (zero-shot: {found[0].why_none})"
@@ -159,7 +174,10 @@ def _described(task: str) -> str:
 
 
 def _labels(cells: Iterable[Cell]) -> dict[str, str]:
-    """Return each cell's readout with the options in which columns of one data set and readout differ."""
+    """Return each cell's readout with the options in which columns of one data set and readout differ.
+
+    And with the metric of a probe that reports its best epoch, also where a cell of that probe failed.
+    """
     cells = list(cells)
     alike: dict[tuple[str, str, str, str], list[Cell]] = {}
     for cell in cells:
@@ -176,12 +194,19 @@ def _labels(cells: Iterable[Cell]) -> dict[str, str]:
                     of.add(str(cell.task.options.get(name)))
         differing = {name for name, by in values.items() if len({frozenset(one) for one in by.values()}) > 1}
         telling.setdefault(name_of_readout, set()).update(differing)
+    of_best_epoch = {_probe(cell) for cell in cells if cell.is_best_epoch}
     labels = {}
     for cell in cells:
         readout: object = cell.task.options.get(READOUT)
+        is_best_epoch = cell.is_best_epoch or (cell.main is None and _probe(cell) in of_best_epoch)
+        metric = BEST_TEST_EPOCH if readout is not None and is_best_epoch else ""
         text = ",".join(f"{name}={cell.task.options.get(name)}" for name in sorted(telling[str(readout)]))
-        labels[cell.digest] = ":".join(filter(None, ["" if readout is None else str(readout), text]))
+        labels[cell.digest] = ":".join(filter(None, ["" if readout is None else str(readout), text, metric]))
     return labels
+
+
+def _probe(cell: Cell) -> tuple[OptionValue, OptionValue]:
+    return cell.task.options.get(READOUT), cell.task.options.get(PROBE)
 
 
 def _reading(key: tuple[str, str, Way, str], cells: Sequence[Cell]) -> Reading:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
+from vgbench.metrics.declared import BEST_TEST_EPOCH
 from vgbench.results import Strategy
 from vgbench_leaderboard.aggregate.gain import gain_of
 from vgbench_leaderboard.aggregate.readings import TEST, VALIDATION, Reading, Suite, Way, digests, missing, named
 
-VERSION = "1"
+VERSION = "2"  # 2: none is chosen by a best epoch
+LOOKED = f"{BEST_TEST_EPOCH} looked at the answers: no figure to choose by, nor what the chosen one would reach"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,9 @@ def strategies(suite: Suite) -> list[Strategy]:
 
     ``best`` chooses on the data set's real validation split: cells of the same tasks with the option ``split=val``.
     Without them it is refused, for a choice on test is an ``oracle``: the maximum of noisy figures, above what any
-    strategy has. Source: "best strategy" per data set in the headline figure of GenBench (arXiv 2307.13697), which
-    does not say what it was chosen on.
+    strategy has. It is refused of a probe's best epoch too, which is such a choice whatever the split. Source: "best
+    strategy" per data set in the headline figure of GenBench (arXiv 2307.13697), which does not say what it was chosen
+    on.
     """
     return [
         _strategy(suite, group, way, split)
@@ -41,14 +44,23 @@ def strategies(suite: Suite) -> list[Strategy]:
     ]
 
 
-def _groups(suite: Suite) -> list[_Group]:
+def without_choice(suite: Suite) -> str | None:
+    """Say which sources have one setting of their options only, among which nothing is chosen; None of none."""
+    names = list(dict.fromkeys(group.source for group in _groups(suite, least=1) if len(group.rows) == 1))
+    if not names:
+        return None
+    needs = f"a source needs two settings of an option or more, as in --source {names[0]}:NAME=A {names[0]}:NAME=B"
+    return f"{suite.name}: nothing to choose between for {', '.join(names)}: {needs}"
+
+
+def _groups(suite: Suite, *, least: int = 2) -> list[_Group]:
     read = {row for row, *_ in suite.readings}
     groups: dict[str, list[int]] = {}
     for at, row in enumerate(suite.rows):
         name, distribution, _, row_options = json.loads(row)
         if row in read:
             groups.setdefault(json.dumps([name, distribution, row_options]), []).append(at)
-    found = [(json.loads(key), rows) for key, rows in groups.items() if len(rows) > 1]
+    found = [(json.loads(key), rows) for key, rows in groups.items() if len(rows) >= least]
     return [_Group(name, row_options, tuple(rows)) for (name, _, row_options), rows in found]
 
 
@@ -62,8 +74,11 @@ def _strategy(suite: Suite, group: _Group, way: Way, split: str) -> Strategy:
         for at, of in found.items()
         for text in missing(of)
     ]
-    if split == VALIDATION and not any(reading for of in judged.values() for reading in of.values()):
-        reason: str | None = f"no cell was scored on the real validation split (option split={VALIDATION})"
+    reason: str | None
+    if split == VALIDATION and way.is_best_epoch:
+        reason = LOOKED
+    elif split == VALIDATION and not any(reading for of in judged.values() for reading in of.values()):
+        reason = f"no cell was scored on the real validation split (option split={VALIDATION})"
     else:
         reason = named(list(dict.fromkeys(lacks)))
     chosen = {} if reason else {dataset: _best(judged, dataset) for dataset in suite.datasets}
