@@ -30,9 +30,11 @@ from vgbench_tasks.genbench.twin import TOYBOX
 ENCODES = ("vgbench.encode", "vgbench.encode_text")
 
 
-def planned(home: Path, sources: list[str], tasks: list[str], **options: object) -> Plan:
+def planned(
+    home: Path, sources: list[str], tasks: list[str], *, locator: Locator | None = None, **options: object
+) -> Plan:
     listed = {name: value if isinstance(value, list) else [value] for name, value in options.items()}
-    return make_plan(Asked(sources, tasks, listed), Registry(), Store(home), Locator())
+    return make_plan(Asked(sources, tasks, listed), Registry(), Store(home), locator or Locator())
 
 
 def steps(plan: Plan) -> Counter[str]:
@@ -291,3 +293,37 @@ def test_real_sets_are_blocked_until_they_and_the_encoder_are_here(home: Path) -
     plan = planned(home, ["original"], ["genbench22"])
     assert len(plan.cells) == 66 and {cell.state for cell in plan.cells} == {"blocked"}
     assert stages.PERMUTATIONS == 20
+
+
+def test_only_what_reads_training_images_waits_for_them(home: Path, tmp_path: Path) -> None:
+    """With the test samples observed, a source of its own images is read out; the same cells as with all observed."""
+    locator = Locator(home)
+    spec = Registry().datasets.get("country211").spec
+    locator.lock_hub("clip-benchmark/wds_country211@main", "a" * 40)
+    locator.lock_hub("models/timm/vit_base_patch32_clip_224.openai@main", "b" * 40)
+    for name in ("mine/x.png", "captions.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("read by no plan")
+    readouts = [f"genbench/country211:readout={name}" for name in ("zeroshot", "cler", "knn", "linear-probe")]
+    described = ["genbench/country211/quality", f"genbench/country211/mts:{tmp_path / 'captions.txt'}"]
+    validated = ["genbench/country211:readout=linear-probe,val=real", "genbench/country211:readout=cler,split=val"]
+
+    def cells(source: str, *tasks: str) -> list[tuple[str, str, str]]:
+        plan = planned(home, [source], list(tasks), locator=locator)
+        return [(cell.state, cell.digest, str(cell.reason)) for cell in plan.cells]
+
+    captions_alone = cells(f"folder:{tmp_path / 'mine'}", described[1])
+    locator.lock_sample_ids(spec, {"test": "c" * 64})
+    mine = cells(f"folder:{tmp_path / 'mine'}", *readouts, *described)
+    assert {state for state, *_ in mine} == {"make"} and captions_alone[0] == mine[-1]
+    for source, tasks, split in (
+        ("original", [*readouts, *described], "train"),
+        ("random-init", readouts[1:3], "train"),
+        (f"folder:{tmp_path / 'mine'}", validated, "val"),
+    ):
+        waiting = cells(source, *tasks)
+        assert len(waiting) == len(tasks)
+        assert all(state == "blocked" and f"split '{split}'" in reason for state, _, reason in waiting), source
+    locator.lock_sample_ids(spec, {"train": "d" * 64, "val": "e" * 64})
+    assert cells(f"folder:{tmp_path / 'mine'}", *readouts, *described) == mine
+    assert {state for state, *_ in cells("original", *readouts, *described, *validated)} == {"make"}
