@@ -149,6 +149,18 @@ def test_images_that_choose_a_probe_teach_and_judge_it_not(home: Path) -> None:
     assert judged.state == "make" and not judged.uses_real_labels
 
 
+def test_original_draws_no_digit_that_is_held_out_for_validation(home: Path) -> None:
+    splits = {
+        "val=real,readout=linear-probe": {"train80", "val20", "test"},
+        "split=val,readout=cler": {"train80", "val20"},
+    }
+    for options, wanted in {**splits, "readout=linear-probe": {"train", "test"}}.items():
+        (cell,) = planned(home, ["original"], [f"toybox/genbench/digits:{options}"]).cells
+        assert cell.score is not None
+        read = {node.param["split"] for node in cell.score.walk() if node.step.id == "vgbench.read_digits"}
+        assert read == wanted, options
+
+
 def test_what_a_probe_cannot_do_blocks_its_cell_before_anything_is_made(home: Path) -> None:
     task = ["toybox/genbench/stars:readout=linear-probe"]
     plan = planned(
@@ -224,6 +236,26 @@ def test_adding_a_task_to_a_finished_run_extracts_nothing_again(finished: Path) 
     assert len(plan.cells) == 8 and all(cell.state == "make" for cell in plan.cells)
     missing = {node.node.step.id for node in plan.nodes.values() if node.missing}
     assert missing == {"vgbench.probe", "vgbench.score"}
+
+
+def test_the_best_strategy_is_chosen_on_validation_images_of_every_set(
+    vgbench: Callable[..., Answer], tmp_path: Path
+) -> None:
+    """Also on the digits, of whose training images a fifth is held out."""
+    tasks = [f"toybox/genbench/{name}:cler,n_test=4" for name in ("patterns", "coats", "digits")]
+    by_real = "toybox/genbench/digits:linear-probe,val=real"
+    asked = ("--source", "toybox", "--grid", "toybox.warp=0,1", "--images-per-class", "2", "--workers", "1")
+    answer = vgbench("run", *asked, "--tasks", *tasks, *(f"{task},split=val" for task in tasks), by_real, "-o", "run")
+    assert answer.code == 0, answer.err
+    cells = [json.loads(path.read_text()) for path in (tmp_path / "run" / "cells").glob("*/result.json")]
+    of_digits = [cell for cell in cells if cell["task"]["name"].endswith("/digits")]
+    assert len(cells) == 14 and {cell["status"] for cell in cells} == {"ok"}
+    n = {(c["task"]["options"]["readout"], c["task"]["options"]["split"]): c["metrics"][0]["n"] for c in of_digits}
+    assert n == {("cler", "test"): 359, ("cler", "val"): 284, ("linear-probe", "test"): 359}
+    told = vgbench("leaderboard", "aggregate", "strategy", "run", "--suite", "toybox/genbench/rare", "--json").json
+    found = told["aggregates"]["strategies"]
+    (best,) = (one for one in found if (one["readout"], one["label"]) == ("cler", "best"))
+    assert best["reason"] is None and best["value"] > 0.1 and len(best["chosen"]) == 3
 
 
 def test_what_was_learned_beats_the_control_and_original_beats_chance(finished: Path) -> None:
