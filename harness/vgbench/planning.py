@@ -318,6 +318,7 @@ def _plan_cell(
         n_classes=len(request.classes) if scores.n_classes is None else scores.n_classes,
         images_per_class=request.images_per_class,
         uses_real_labels=scores.uses_real_labels,
+        remarks=scores.remarks,
     )
 
 

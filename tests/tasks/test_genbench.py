@@ -172,6 +172,32 @@ def test_what_a_probe_cannot_do_blocks_its_cell_before_anything_is_made(home: Pa
         planned(home, ["toybox"], task, probe="cler")
 
 
+def test_measures_that_will_be_withheld_are_told_before_anything_is_made(
+    vgbench: Callable[..., Answer], home: Path
+) -> None:
+    """By the declared test size (dtd's is 1,880), and by what can be had of the source at most."""
+    registry, locator = Registry(), Locator(home)
+    locator.lock_hub("tanganke/dtd@main", "a" * 40)
+    locator.lock_hub("models/timm/vit_base_patch32_clip_224.openai@main", "b" * 40)
+    locator.lock_sample_ids(registry.datasets.get("dtd").spec, {"train": "c" * 64, "test": "d" * 64})
+    measures = "fid, kid, precision, recall, density, coverage will be withheld"
+    told = {}
+    for n, images in ((2_048, 500), (500, 500), (500, 10)):
+        task = f"genbench/dtd/quality:n={n}"
+        (cell,) = planned(home, ["original"], [task], locator=locator, images_per_class=images).cells
+        told[n, images] = cell.remarks
+    assert told == {
+        (2_048, 500): (f"1,880 test images are fewer than n=2,048: {measures}",),
+        (500, 500): (),
+        (500, 10): (f"470 images of the source are fewer than n=500: {measures}",),
+    }
+    task = "toybox/genbench/digits/quality"
+    answer = vgbench("plan", "--source", "original", "toybox", "--tasks", task, "--images-per-class", "20", "--json")
+    remark = f"200 images of the source are fewer than n=300: {measures}"
+    assert [cell["remarks"] for cell in answer.json["cells"]] == [[remark]] * 2
+    assert answer.err.splitlines().count(f"{task}: {remark}") == 1
+
+
 def test_an_encoder_without_text_leaves_out_what_reads_text(home: Path, tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(b"not read by a plan")
     encoder = f"timm:test_resnet@{tmp_path / 'weights.safetensors'}"
