@@ -261,10 +261,12 @@ def _with_run_wide(
         if not any(option_of(task.spec, name) for task in tasks):
             declared = sorted({option.name for task in tasks for option in task.spec.options})
             close = nearest(name, declared)
-            raise UsageError(
-                f"none of the selected tasks has the option {name!r}",
-                hint=f"did you mean {close!r}?" if close else f"their options: {', '.join(declared) or 'none'}",
-            )
+            hint = f"did you mean {close!r}?" if close else f"their options: {', '.join(declared) or 'none'}"
+            if (
+                name == "shots" and "images_per_class" in declared
+            ):  # in GenBench's paper a source's images are its shots
+                hint = f"images of the source for each class: --images-per-class; {hint}"
+            raise UsageError(f"none of the selected tasks has the option {name!r}", hint=hint)
     for task in tasks:
         names = [name for name in options if option_of(task.spec, name)]
         for values in itertools.product(*(options[name] for name in names)):
