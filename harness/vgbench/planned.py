@@ -32,6 +32,7 @@ class PlannedCell:
     n_classes: int | None = None
     images_per_class: int | None = None
     uses_real_labels: bool = False
+    remarks: tuple[str, ...] = ()
     supposed: tuple[Node, ...] = ()  # of a blocked cell: its targets, if what nobody has observed were here
 
     @property
@@ -117,6 +118,7 @@ class Plan:
                     "seeds": dict(cell.seeds),
                     "state": cell.state,
                     "reason": cell.reason,
+                    "remarks": list(cell.remarks),
                     "score": cell.score.digest if cell.score else None,
                 }
                 for cell in self.cells

@@ -261,10 +261,10 @@ def _with_run_wide(
         if not any(option_of(task.spec, name) for task in tasks):
             declared = sorted({option.name for task in tasks for option in task.spec.options})
             close = nearest(name, declared)
-            raise UsageError(
-                f"none of the selected tasks has the option {name!r}",
-                hint=f"did you mean {close!r}?" if close else f"their options: {', '.join(declared) or 'none'}",
-            )
+            hint = f"did you mean {close!r}?" if close else f"their options: {', '.join(declared) or 'none'}"
+            if name == "shots" and "images_per_class" in declared:  # GenBench's paper calls a source's images that
+                hint = f"images of the source for each class: --images-per-class; {hint}"
+            raise UsageError(f"none of the selected tasks has the option {name!r}", hint=hint)
     for task in tasks:
         names = [name for name in options if option_of(task.spec, name)]
         for values in itertools.product(*(options[name] for name in names)):
@@ -318,6 +318,7 @@ def _plan_cell(
         n_classes=len(request.classes) if scores.n_classes is None else scores.n_classes,
         images_per_class=request.images_per_class,
         uses_real_labels=scores.uses_real_labels,
+        remarks=scores.remarks,
     )
 
 

@@ -304,13 +304,14 @@ class Scores:
 
     ``uses_real_labels``: something was chosen by real labels beside what the source was shown; columns say so.
     ``n_classes``: how many classes answers are chosen among, where these are not those asked of a source: the C of a
-    chance level 1/C.
+    chance level 1/C. ``remarks``: what is known of the score before anything is made; plans and runs begin with it.
     """
 
     score: Node
     controls: Mapping[str, Node] = field(default_factory=dict)
     uses_real_labels: bool = False
     n_classes: int | None = None
+    remarks: tuple[str, ...] = ()
 
 
 class Graph(Protocol):

@@ -122,6 +122,11 @@ def test_generator_asked_for_all_images_is_blocked_and_says_what_to_type(registr
         ({"tasks": ["digits:probe=logrg"]}, "no probe is called 'logrg'", "did you mean 'logreg'?"),
         ({"tasks": ["digits:recipe=x"]}, None, None),
         ({"options": {"shots": ["1"]}}, "none of the selected tasks has the option 'shots'", "their options:"),
+        (
+            {"options": {"shots": ["1"]}, "tasks": ["genbench/dtd"]},
+            "has the option 'shots'",
+            "--images-per-class; their",
+        ),
         ({"sources": ["vgbench-acme::toybox"]}, "no source is called 'vgbench-acme::toybox'", None),
     ],
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from vgbench import UsageError, stats
 from vgbench.cli import main
 from vgbench.commands.answers import AggregateAnswer
 from vgbench.commands.table import notes
-from vgbench.results import Cell, Items, Leaderboard, Observed, Production, dump, read_cell
+from vgbench.results import Cell, Correlation, Items, Leaderboard, Observed, Production, dump, read_cell
 from vgbench.store import OBSERVED
 from vgbench_leaderboard.aggregate.correlation import correlations
 from vgbench_leaderboard.aggregate.cost import costs, measured, published_prices
@@ -461,8 +462,13 @@ def test_a_cell_whose_seconds_were_not_kept_is_named_beside_another_of_its_task(
 # ── Correlation ──────────────────────────────────────────────────────────────────────────────────
 
 
-def many(*, rows: int = 12, noise: float = 0.0, shared: bool = False) -> Made:
-    """Return sources of rising quality, with CLER, a probe, and described images; ``noise`` on CLER alone or shared."""
+def many(
+    *, rows: int = 12, noise: float = 0.0, shared: bool = False, withheld: Mapping[str, int] = MappingProxyType({})
+) -> Made:
+    """Return sources of rising quality, with CLER, a probe, and described images; ``noise`` on CLER alone or shared.
+
+    ``withheld``: by data set, the number of rows without FID, from the first.
+    """
     draw = np.random.default_rng(0)
     made: Made = []
     for k in range(rows):
@@ -473,7 +479,8 @@ def many(*, rows: int = 12, noise: float = 0.0, shared: bool = False) -> Made:
             cler = answers if shared else right(level + noise * draw.normal())
             made.append(read_out("src", d, "cler", cler, **given))
             made.append(read_out("src", d, "linear-probe", answers, **given))
-            more = {"fid": 100.0 - k, "vendi": 5.0, "mts": {"g/a": 0.1, "g/b": 0.2, "g/c": 0.3}[d]}
+            fid = None if k < withheld.get(d, 0) else 100.0 - k
+            more = {"fid": fid, "vendi": 5.0, "mts": {"g/a": 0.1, "g/b": 0.2, "g/c": 0.3}[d]}
             cell = make_cell("src", [0.5], column=f"{d}/quality", seeds={}, more=more, **given)
             made.append((cell, [0.5]))
     return made
@@ -525,6 +532,25 @@ def test_correlation_of_few_sources_is_refused_and_incomplete_ones_are_left_out(
     made = [m for m in many() if (m[0].source.options["k"], m[0].task.name) != ("03", "g/b")]
     found = correlations(suite(made, TASKS), lambda cell: None)[0]
     assert found.n_rows == 11 and found.left_out == ["src:k=03"] and found.rho is not None
+
+
+def test_a_figure_is_correlated_over_the_data_sets_that_are_large_enough_for_it() -> None:
+    """One that every row withholds is left out and named; one that some row has, or nobody measured, is needed."""
+
+    def of(made: Made, name: str = "fid") -> Correlation:
+        return next(c for c in correlations(suite(made, TASKS), lambda cell: None) if c.figure == name)
+
+    whole = of(many())
+    small = of(many(withheld={"g/b": 12}))
+    assert small.rho is not None and small.left_out == ["g/b (withheld)"] and small.n_rows == 12
+    assert small.by_set == {d: rho for d, rho in whole.by_set.items() if d != "g/b"}
+    assert small.rho == pytest.approx(fmean(small.by_set.values()))
+    partly = of(many(withheld={"g/b": 2}))
+    assert partly.n_rows == 10 and partly.left_out == ["src:k=00", "src:k=01"] and set(partly.by_set) == set(SETS)
+    nowhere = of(many(withheld=dict.fromkeys(SETS, 12)))
+    assert nowhere.rho is None and nowhere.reason == "withheld in every data set: withheld"
+    unmeasured = of([m for m in many() if m[0].task.name != "g/b/quality"])
+    assert unmeasured.rho is None and unmeasured.reason and "g/b (no cell)" in unmeasured.reason
 
 
 def test_gain_of_cler_is_held_against_text_similarity_over_data_sets() -> None:

@@ -46,6 +46,19 @@ def test_declared_hashes_are_those_of_the_manifest_and_the_file() -> None:
     assert Locator().dataset(spec).identity == spec.sha256
 
 
+def test_validation_digits_are_the_lowest_fifth_of_the_training_ones_and_original_keeps_the_rest() -> None:
+    labels = load_digits().target
+    expected = []
+    for digit in range(10):
+        ids = [sample_id for sample_id in manifest()["train"] if labels[int(sample_id[-4:])] == digit]
+        expected += sorted(ids, key=lambda sample_id: hashlib.sha256(sample_id.encode()).hexdigest())[: len(ids) // 5]
+    splits = {"val20": sorted(expected), "train80": sorted(set(manifest()["train"]) - set(expected))}
+    spec = Registry().datasets.get("digits").spec
+    for name, ids in splits.items():
+        assert read.sample_ids(name, labels.tolist()) == ids
+        assert (spec.splits[name].n, spec.splits[name].sample_ids) == (len(ids), sha256_hex("\n".join(ids)))
+
+
 def test_reading_gives_scikit_learns_counts_back() -> None:
     images = load_digits().images
     for image in images[::97]:

@@ -30,9 +30,11 @@ from vgbench_tasks.genbench.twin import TOYBOX
 ENCODES = ("vgbench.encode", "vgbench.encode_text")
 
 
-def planned(home: Path, sources: list[str], tasks: list[str], **options: object) -> Plan:
+def planned(
+    home: Path, sources: list[str], tasks: list[str], *, locator: Locator | None = None, **options: object
+) -> Plan:
     listed = {name: value if isinstance(value, list) else [value] for name, value in options.items()}
-    return make_plan(Asked(sources, tasks, listed), Registry(), Store(home), Locator())
+    return make_plan(Asked(sources, tasks, listed), Registry(), Store(home), locator or Locator())
 
 
 def steps(plan: Plan) -> Counter[str]:
@@ -147,6 +149,18 @@ def test_images_that_choose_a_probe_teach_and_judge_it_not(home: Path) -> None:
     assert judged.state == "make" and not judged.uses_real_labels
 
 
+def test_original_draws_no_digit_that_is_held_out_for_validation(home: Path) -> None:
+    splits = {
+        "val=real,readout=linear-probe": {"train80", "val20", "test"},
+        "split=val,readout=cler": {"train80", "val20"},
+    }
+    for options, wanted in {**splits, "readout=linear-probe": {"train", "test"}}.items():
+        (cell,) = planned(home, ["original"], [f"toybox/genbench/digits:{options}"]).cells
+        assert cell.score is not None
+        read = {node.param["split"] for node in cell.score.walk() if node.step.id == "vgbench.read_digits"}
+        assert read == wanted, options
+
+
 def test_what_a_probe_cannot_do_blocks_its_cell_before_anything_is_made(home: Path) -> None:
     task = ["toybox/genbench/stars:readout=linear-probe"]
     plan = planned(
@@ -156,6 +170,32 @@ def test_what_a_probe_cannot_do_blocks_its_cell_before_anything_is_made(home: Pa
     assert states == {"trex-sklearn": "blocked", "elevater-reference": "blocked", "logreg-path": "make"}
     with pytest.raises(UsageError, match="probe cler is a readout"):
         planned(home, ["toybox"], task, probe="cler")
+
+
+def test_measures_that_will_be_withheld_are_told_before_anything_is_made(
+    vgbench: Callable[..., Answer], home: Path
+) -> None:
+    """By the declared test size (dtd's is 1,880), and by what can be had of the source at most."""
+    registry, locator = Registry(), Locator(home)
+    locator.lock_hub("tanganke/dtd@main", "a" * 40)
+    locator.lock_hub("models/timm/vit_base_patch32_clip_224.openai@main", "b" * 40)
+    locator.lock_sample_ids(registry.datasets.get("dtd").spec, {"train": "c" * 64, "test": "d" * 64})
+    measures = "fid, kid, precision, recall, density, coverage will be withheld"
+    told = {}
+    for n, images in ((2_048, 500), (500, 500), (500, 10)):
+        task = f"genbench/dtd/quality:n={n}"
+        (cell,) = planned(home, ["original"], [task], locator=locator, images_per_class=images).cells
+        told[n, images] = cell.remarks
+    assert told == {
+        (2_048, 500): (f"1,880 test images are fewer than n=2,048: {measures}",),
+        (500, 500): (),
+        (500, 10): (f"470 images of the source are fewer than n=500: {measures}",),
+    }
+    task = "toybox/genbench/digits/quality"
+    answer = vgbench("plan", "--source", "original", "toybox", "--tasks", task, "--images-per-class", "20", "--json")
+    remark = f"200 images of the source are fewer than n=300: {measures}"
+    assert [cell["remarks"] for cell in answer.json["cells"]] == [[remark]] * 2
+    assert answer.err.splitlines().count(f"{task}: {remark}") == 1
 
 
 def test_an_encoder_without_text_leaves_out_what_reads_text(home: Path, tmp_path: Path) -> None:
@@ -222,6 +262,26 @@ def test_adding_a_task_to_a_finished_run_extracts_nothing_again(finished: Path) 
     assert len(plan.cells) == 8 and all(cell.state == "make" for cell in plan.cells)
     missing = {node.node.step.id for node in plan.nodes.values() if node.missing}
     assert missing == {"vgbench.probe", "vgbench.score"}
+
+
+def test_the_best_strategy_is_chosen_on_validation_images_of_every_set(
+    vgbench: Callable[..., Answer], tmp_path: Path
+) -> None:
+    """Also on the digits, of whose training images a fifth is held out."""
+    tasks = [f"toybox/genbench/{name}:cler,n_test=4" for name in ("patterns", "coats", "digits")]
+    by_real = "toybox/genbench/digits:linear-probe,val=real"
+    asked = ("--source", "toybox", "--grid", "toybox.warp=0,1", "--images-per-class", "2", "--workers", "1")
+    answer = vgbench("run", *asked, "--tasks", *tasks, *(f"{task},split=val" for task in tasks), by_real, "-o", "run")
+    assert answer.code == 0, answer.err
+    cells = [json.loads(path.read_text()) for path in (tmp_path / "run" / "cells").glob("*/result.json")]
+    of_digits = [cell for cell in cells if cell["task"]["name"].endswith("/digits")]
+    assert len(cells) == 14 and {cell["status"] for cell in cells} == {"ok"}
+    n = {(c["task"]["options"]["readout"], c["task"]["options"]["split"]): c["metrics"][0]["n"] for c in of_digits}
+    assert n == {("cler", "test"): 359, ("cler", "val"): 284, ("linear-probe", "test"): 359}
+    told = vgbench("leaderboard", "aggregate", "strategy", "run", "--suite", "toybox/genbench/rare", "--json").json
+    found = told["aggregates"]["strategies"]
+    (best,) = (one for one in found if (one["readout"], one["label"]) == ("cler", "best"))
+    assert best["reason"] is None and best["value"] > 0.1 and len(best["chosen"]) == 3
 
 
 def test_what_was_learned_beats_the_control_and_original_beats_chance(finished: Path) -> None:
@@ -291,3 +351,37 @@ def test_real_sets_are_blocked_until_they_and_the_encoder_are_here(home: Path) -
     plan = planned(home, ["original"], ["genbench22"])
     assert len(plan.cells) == 66 and {cell.state for cell in plan.cells} == {"blocked"}
     assert stages.PERMUTATIONS == 20
+
+
+def test_only_what_reads_training_images_waits_for_them(home: Path, tmp_path: Path) -> None:
+    """With the test samples observed, a source of its own images is read out; the same cells as with all observed."""
+    locator = Locator(home)
+    spec = Registry().datasets.get("country211").spec
+    locator.lock_hub("clip-benchmark/wds_country211@main", "a" * 40)
+    locator.lock_hub("models/timm/vit_base_patch32_clip_224.openai@main", "b" * 40)
+    for name in ("mine/x.png", "captions.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("read by no plan")
+    readouts = [f"genbench/country211:readout={name}" for name in ("zeroshot", "cler", "knn", "linear-probe")]
+    described = ["genbench/country211/quality", f"genbench/country211/mts:{tmp_path / 'captions.txt'}"]
+    validated = ["genbench/country211:readout=linear-probe,val=real", "genbench/country211:readout=cler,split=val"]
+
+    def cells(source: str, *tasks: str) -> list[tuple[str, str, str]]:
+        plan = planned(home, [source], list(tasks), locator=locator)
+        return [(cell.state, cell.digest, str(cell.reason)) for cell in plan.cells]
+
+    captions_alone = cells(f"folder:{tmp_path / 'mine'}", described[1])
+    locator.lock_sample_ids(spec, {"test": "c" * 64})
+    mine = cells(f"folder:{tmp_path / 'mine'}", *readouts, *described)
+    assert {state for state, *_ in mine} == {"make"} and captions_alone[0] == mine[-1]
+    for source, tasks, split in (
+        ("original", [*readouts, *described], "train"),
+        ("random-init", readouts[1:3], "train"),
+        (f"folder:{tmp_path / 'mine'}", validated, "val"),
+    ):
+        waiting = cells(source, *tasks)
+        assert len(waiting) == len(tasks)
+        assert all(state == "blocked" and f"split '{split}'" in reason for state, _, reason in waiting), source
+    locator.lock_sample_ids(spec, {"train": "d" * 64, "val": "e" * 64})
+    assert cells(f"folder:{tmp_path / 'mine'}", *readouts, *described) == mine
+    assert {state for state, *_ in cells("original", *readouts, *described, *validated)} == {"make"}

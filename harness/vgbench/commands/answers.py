@@ -48,6 +48,7 @@ class PlanCell(Record):
     seeds: dict[str, int]
     state: Literal["have", "make", "blocked"]
     reason: str | None
+    remarks: list[str]
     score: Digest | None
 
 

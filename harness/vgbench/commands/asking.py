@@ -78,7 +78,10 @@ def plan_of(args: argparse.Namespace, context: Context) -> Plan:
         asked = _from_file(args, context)
     else:
         asked = Asked(_sources(args), _named(args.tasks, "--tasks"), _options(args), _seeds(args))
-    return make_plan(asked, context.registry, Store(context.home), Locator(context.home, note))
+    plan = make_plan(asked, context.registry, Store(context.home), Locator(context.home, note))
+    for line in dict.fromkeys(f"{cell.task.spec.name}: {remark}" for cell in plan.cells for remark in cell.remarks):
+        note(line)
+    return plan
 
 
 def _from_file(args: argparse.Namespace, context: Context) -> Asked:

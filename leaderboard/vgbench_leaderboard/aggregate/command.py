@@ -17,7 +17,7 @@ from vgbench_leaderboard.aggregate.cost import costs, measured, published_prices
 from vgbench_leaderboard.aggregate.figures import row_names
 from vgbench_leaderboard.aggregate.gain import over_suite
 from vgbench_leaderboard.aggregate.plot import draw
-from vgbench_leaderboard.aggregate.readings import Suite
+from vgbench_leaderboard.aggregate.readings import Suite, named
 from vgbench_leaderboard.aggregate.strategy import strategies, without_choice
 from vgbench_leaderboard.build import row_keys, suites_of
 from vgbench_leaderboard.opened import Opened, open_runs
@@ -169,7 +169,7 @@ def _correlations(found: Found, names: Sequence[str]) -> Lines:
         rho = "–" if one.rho is None else f"{one.rho:.2f}"
         items = "two halves" if one.halves else "all items"
         shown = one.within, rho, _ci(one.ci, 1), str(one.n_rows), str(len(one.by_set))
-        lines.append((one.suite, figure, target, items, *shown, one.reason or ""))
+        lines.append((one.suite, figure, target, items, *shown, one.reason or named(one.left_out) or ""))
     return lines
 
 

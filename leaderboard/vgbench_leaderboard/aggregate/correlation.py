@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-VERSION = "2"  # 2: best_test_epoch is called that, and has no halves
+VERSION = "2"  # 2: best_test_epoch is called that, and has no halves; sets too small for a figure are left out by name
 TARGET = "linear-probe"  # GenBench's gold standard
 GAIN_OF, SIMILARITY = "cler", "mts"  # ΔCLER, and mean text similarity, which GenBench holds it against
 LEAST_ROWS = 5  # assumed: with 4 rows even a perfect order comes about by chance once in 24 times
@@ -47,7 +47,8 @@ def correlations(suite: Suite, items_of: ItemsOf) -> list[Correlation]:
     similarities = [figure for figure in described(suite) if figure.name.partition("@")[0] == SIMILARITY]
     found = []
     for target_way, target in targets.items():
-        found += [_correlation(suite, figure, target) for figure in (*ways.values(), *metrics)]
+        found += [_correlation(suite, figure, target, {}) for figure in ways.values()]
+        found += [_correlation(suite, figure, target, _withheld(figure)) for figure in metrics]
         found += [_on_halves(suite, way, target_way, halves) for way in ways]
     found += [
         _within_rows(suite, mts, gains_of(suite, way)) for way in ways if _is(way, GAIN_OF) for mts in similarities
@@ -108,13 +109,25 @@ def _array(values: Values, rows: Sequence[str], datasets: Sequence[str]) -> NDAr
     return np.array([[values[row, dataset] for dataset in datasets] for row in rows], np.float64)
 
 
-def _correlation(suite: Suite, figure: Figure, target: Figure) -> Correlation:
-    complete = _complete(suite, suite.datasets, figure, target)
+def _withheld(figure: Figure) -> dict[str, str]:
+    """Return the data sets in which every row withholds the figure, and why: too small for its number of images."""
+    have = {dataset for _, dataset in figure.values}
+    return {dataset: why for (_, dataset), why in figure.whys.items() if dataset not in have}
+
+
+def _correlation(suite: Suite, figure: Figure, target: Figure, withheld: Mapping[str, str]) -> Correlation:
+    """Correlate over the data sets, but for those in which nobody has the figure; these are named."""
+    have = [d for d in suite.datasets if d not in withheld]
+    complete = _complete(suite, have, figure, target)
+    if not have:
+        complete = _Complete((), (), f"withheld in every data set: {next(iter(withheld.values()))}")
     found = None
     if complete.reason is None:
-        x, y = (_array(of.values, complete.rows, suite.datasets) for of in (figure, target))
+        x, y = (_array(of.values, complete.rows, have) for of in (figure, target))
         found = stats.mean_spearman(x, y, [cluster_of(row) for row in complete.rows])
-    return _record(suite, figure, target, complete, found, suite.datasets)
+    left_out = [f"{d} ({withheld[d]})" for d in suite.datasets if d in withheld]
+    complete = _Complete(complete.rows, (*complete.left_out, *left_out), complete.reason)
+    return _record(suite, figure, target, complete, found, have)
 
 
 def _within_rows(suite: Suite, mts: Figure, gains: Figure) -> Correlation:

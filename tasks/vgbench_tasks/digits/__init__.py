@@ -151,6 +151,8 @@ def vgbench_offer_datasets() -> Iterable[DatasetSpec]:
         splits={
             "train": Split(1438, "9124b1f4bd626adc26e8a93e16cec468126569a91af10073469a8e78ff150565"),
             "test": Split(359, "e5c0e6163ce77da62c0dbcca4efc89e8b109fc4cf3960c196ac82421ce071744"),
+            "val20": Split(284, "3833116bc0fa1a06948e51f43ae2f3a136c235a3c59bafa778f7a18de4e57852"),
+            "train80": Split(1154, "29087889ce99b7a2bc2a8139b305550c5890869622be0d7e67cff8dca546b757"),
         },
         place="sklearn:datasets/data/digits.csv.gz",
         sha256="09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22",  # observed in scikit-learn 1.9.1

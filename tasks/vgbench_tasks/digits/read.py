@@ -5,17 +5,23 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vgbench import Made, Step
 from vgbench.images import ImageRow, encode_png, write_labels, write_shard
 from vgbench.types import sha256_hex
+from vgbench_tasks.datasets.real import TRAIN80, VAL20
+from vgbench_tasks.datasets.samples import Sample
+from vgbench_tasks.datasets.splits import cut
 
 SIZE_PX = 8
 MAX_COUNT = 16  # pixels of a 4 × 4 block
+# Of the manifest's training digits, as of every data set without validation images of its own.
+RULES: Mapping[str, Mapping[str, Any]] = {"val20": VAL20, "train80": TRAIN80}
 
 
 def images(step: Step) -> Made:
@@ -45,15 +51,28 @@ def _split(step: Step) -> Iterator[tuple[str, np.ndarray, int]]:
 
     Raises ``ValueError`` when the manifest is not the one in the key, or names a sample that the file does not have.
     """
-    manifest = json.loads((Path(__file__).parent / "split.json").read_text())
-    wanted: list[str] = manifest[step.params["split"]]
-    found = sha256_hex("\n".join(sorted(wanted)))
-    if found != step.params["sample_ids"]:
-        raise ValueError(f"split.json has sample ids {found[:12]}…, the key says {step.params['sample_ids'][:12]}…")
     with gzip.open(step.params["place"].path, "rt") as file:
         table = np.loadtxt(file, delimiter=",")
     if table.shape != (1797, SIZE_PX * SIZE_PX + 1):
         raise ValueError(f"{step.params['place'].path} has shape {table.shape}, expected (1797, 65)")
+    wanted = sample_ids(step.params["split"], table[:, -1].astype(int).tolist())
+    found = sha256_hex("\n".join(sorted(wanted)))
+    if found != step.params["sample_ids"]:
+        raise ValueError(f"split.json has sample ids {found[:12]}…, the key says {step.params['sample_ids'][:12]}…")
     for sample_id in wanted:
-        row = table[int(sample_id.removeprefix("digits-"))]
+        row = table[_row(sample_id)]
         yield sample_id, row[:-1].reshape(SIZE_PX, SIZE_PX), int(row[-1])
+
+
+def sample_ids(split: str, digits: Sequence[int]) -> list[str]:
+    """Return the sample ids of a split: of the manifest, or cut out of its ``train``; ``digits`` are of all rows."""
+    manifest: dict[str, list[str]] = json.loads((Path(__file__).parent / "split.json").read_text())
+    if split not in RULES:
+        return manifest[split]
+    rule = RULES[split]
+    samples = [Sample(sample_id, "", (str(digits[_row(sample_id)]),)) for sample_id in manifest["train"]]
+    return sorted(sample.sample_id for sample in cut(samples, rule.get("from", 0), rule.get("to")))
+
+
+def _row(sample_id: str) -> int:
+    return int(sample_id.removeprefix("digits-"))

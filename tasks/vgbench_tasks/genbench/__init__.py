@@ -70,11 +70,11 @@ def vgbench_offer_tasks() -> Iterable[TaskSpec]:
 
 def _tasks(family: _Family, of: BenchmarkSet) -> Iterator[TaskSpec]:
     def task(name: str, summary: str, **fields: Any) -> TaskSpec:
+        fields.setdefault("request", partial(readout.request, of=of))
         return TaskSpec(
             name=f"{family.prefix}/{of.name}{name}",
             version="1",
             summary=summary,
-            request=partial(readout.request, of=of),
             datasets=(of.dataset,) if of.dataset else (),
             extra="clip",
             citation=CITATION,
@@ -108,6 +108,7 @@ def _tasks(family: _Family, of: BenchmarkSet) -> Iterator[TaskSpec]:
     yield task(
         "/mts",
         f"how much of a corpus of captions is about {of.name}; the same for every source",
+        request=partial(readout.unread, of=of),
         graph=partial(quality.text_similarity, of=of),
         metrics=(MTS,),
         scorer=None,

@@ -4,10 +4,10 @@ near the real ones? And what a corpus of captions says of a data set's classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vgbench import Backbone, CannotServe, Graph, Images, Option, Scores, UsageError, stages
+from vgbench import Backbone, CannotServe, Graph, Images, Node, Option, Scores, UsageError, stages
 from vgbench.metrics.measures import MEASURES
 from vgbench_tasks.genbench.readout import encoded
 from vgbench_tasks.genbench.sets import BenchmarkSet
@@ -46,18 +46,31 @@ def graph(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of
     if stages.has_text(encoder):
         text = stages.text_features(g, encoder, classes, g.part("prompts", prompt))
     n = {name: chosen["n_per_class"] if measure.n == "class" else chosen["n"] for name, measure in MEASURES.items()}
-    return Scores(
-        stages.measured(
-            g,
-            encoded(g, subject, encoder, of),
-            classes,
-            measures=measures,
-            n=n,
-            reference=encoded(g, of.split(g, chosen, "test").images, encoder, of),
-            text=text,
-            fid_on=chosen["fid_on"],
-        )
+    test = of.split(g, chosen, "test").images
+    score = stages.measured(
+        g,
+        encoded(g, subject, encoder, of),
+        classes,
+        measures=measures,
+        n=n,
+        reference=encoded(g, test, encoder, of),
+        text=text,
+        fid_on=chosen["fid_on"],
     )
+    return Scores(score, remarks=tuple(_withheld(test, chosen, of)))
+
+
+def _withheld(test: Node, chosen: Mapping[str, Any], of: BenchmarkSet) -> Iterator[str]:
+    """Say which measures will be withheld, by what is declared of the test images and asked of the source."""
+    n, asked = chosen["n"], chosen["images_per_class"]
+    names = ", ".join(name for name, measure in MEASURES.items() if measure.n == "set")
+    known = {
+        "test images": test.param.get("n") if of.dataset else None,  # a set that a graph draws is as large as asked for
+        "images of the source": None if asked is None else asked * of.n_classes,
+    }
+    for whose, found in known.items():
+        if found is not None and found < n:
+            yield f"{found:,} {whose} are fewer than n={n:,}: {names} will be withheld"
 
 
 def text_similarity(g: Graph, subject: Images | Backbone, chosen: Mapping[str, Any], *, of: BenchmarkSet) -> Scores:

@@ -10,7 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vgbench import Backbone, CannotServe, DataRequest, Graph, Images, Node, Option, Part, Scores, UsageError, stages
+from vgbench import (
+    Backbone,
+    CannotServe,
+    ClassList,
+    DataRequest,
+    Graph,
+    Images,
+    Node,
+    Option,
+    Part,
+    Scores,
+    UsageError,
+    stages,
+)
+from vgbench.errors import NotObserved
 from vgbench_tasks.genbench.sets import BenchmarkSet
 
 LINEAR_PROBE = "linear-probe"
@@ -75,19 +89,36 @@ class _Chosen:
 
 
 def request(g: Graph, options: Mapping[str, Any], *, of: BenchmarkSet) -> DataRequest:
-    """Ask for the data set's classes. `original` draws from its training split.
+    """Ask for images of the data set's classes.
 
     Copies of images that are read out, or that choose a probe's strength, are left out.
     """
-    classes = g.class_list(of.classes)
-    has_readout = "readout" in options  # the tasks that describe a data set share this request
+    has_readout = "readout" in options  # the task that describes the images shares this request
     chosen = _Chosen.of(g, options) if has_readout else None
     given = chosen.options if chosen else options
     exclude = [of.split(g, given, given.get("split", "test")).images]
     if chosen and chosen.is_by_real:
         exclude.append(of.split(g, given, "val").images)
-    real = stages.labelled(g, of.split(g, given, "train"), classes)
-    return DataRequest(classes, given["images_per_class"], references=real, exclude=tuple(exclude))
+    return replace(unread(g, given, of=of), exclude=tuple(exclude))
+
+
+def unread(g: Graph, options: Mapping[str, Any], *, of: BenchmarkSet) -> DataRequest:
+    """Ask for the classes alone, of a task that reads no image of its own: none has to be left out.
+
+    `original` draws from the training split. No other source is blocked where nobody has observed that.
+    """
+    classes = g.class_list(of.classes)
+    references, unobserved = None, None
+    try:
+        references = real(g, options, classes, of=of)
+    except NotObserved as error:
+        unobserved = error
+    return DataRequest(classes, options["images_per_class"], references=references, unobserved=unobserved)
+
+
+def real(g: Graph, options: Mapping[str, Any], classes: ClassList, *, of: BenchmarkSet) -> Images:
+    """Return the real training images, without those held out for validation."""
+    return stages.labelled(g, of.split(g, options, "train"), classes)
 
 
 def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any], *, of: BenchmarkSet) -> Scores:
@@ -104,10 +135,10 @@ def graph(g: Graph, subject: Images | Backbone, options: Mapping[str, Any], *, o
     if "metric" in probe.values:  # ELEVATER's search is for the data set's own metric
         searched = {"metric": _SEARCHED.get(of.metric, of.metric), **_TUNED.get(of.name, {})}
         probe = replace(probe, values={**probe.values, **searched})
-    real = stages.labelled(g, of.split(g, chosen, "train"), classes)
     text: Node | None
     if isinstance(subject, Backbone):
-        teaching, text = real, None  # without a text tower, probes that read class names are refused
+        teaching = real(g, chosen, classes, of=of)
+        text = None  # without a text tower, probes that read class names are refused
 
         def features(images: Images | Node) -> Node:
             return encoded(g, images, subject, of)

@@ -51,10 +51,12 @@ HAVE_VAL = frozenset(
 )
 
 
-def _declared(name: str) -> Splits:
+def declared(name: str) -> Splits:
+    """Return a declared data set's splits; without validation images a fifth of its training ones is held out."""
+
     def split(g: Graph, options: Mapping[str, Any], which: Which) -> Dataset:
         holds_out = options.get("split") == "val" or options.get("val") == "real"
-        if name not in HAVE_VAL and holds_out:  # a fifth of the training images
+        if name not in HAVE_VAL and holds_out:
             return g.dataset(name, {"train": "train80", "val": "val20", "test": "test"}[which])
         return g.dataset(name, which)
 
@@ -97,7 +99,7 @@ GENBENCH: dict[str, BenchmarkSet] = {
         prompts=f"genbench/{name}",
         metric=metric,
         group=group,
-        split=_declared(name),
+        split=declared(name),
         crop="squash" if name in SQUASHED else "center",
         is_multi_label=metric == "eleven_point_map",
         dataset=name,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vgbench import CannotServe, Dataset, Graph
+from vgbench import Dataset, Graph
 from vgbench_tasks.datasets.toybox import drawn
-from vgbench_tasks.genbench.sets import BenchmarkSet, Group, Splits, Which
+from vgbench_tasks.genbench.sets import BenchmarkSet, Group, Splits, Which, declared
 
 N_TRAIN, N_VAL, N_TEST = 200, 50, 100  # images of each class in a set's own splits (ours)
 SIZE_PX = 64  # what the Toybox CLIP was trained on
@@ -30,16 +30,12 @@ def _drawn(name: str) -> Splits:
     return split
 
 
-def _digits(g: Graph, options: Mapping[str, Any], which: Which) -> Dataset:
-    if which == "val":
-        raise CannotServe("the real digits have no validation split", hint="val=source")
-    return g.dataset("digits", which)
-
-
 TOYBOX: dict[str, BenchmarkSet] = {
     **{
         name: BenchmarkSet(name, f"toybox-{name}", n, f"toybox/{prompts}", "top1", group, _drawn(name))
         for name, n, group, prompts in _DRAWN
     },
-    "digits": BenchmarkSet("digits", "digits", 10, "toybox/digit", "top1", "rare", _digits, dataset="digits"),
+    "digits": BenchmarkSet(
+        "digits", "digits", 10, "toybox/digit", "top1", "rare", declared("digits"), dataset="digits"
+    ),
 }
