@@ -323,6 +323,22 @@ def _derived(
     return build
 
 
+def _joined_dtd(root: Path, inverted: str) -> Truth:
+    """tanganke/dtd: its train split is the protocol's train and val, and it has no other validation split."""
+    class_ids = sorted(ids("dtd"))
+    truth = _drawn(class_ids, {"trainval": TRAIN + VAL, "test": TEST})
+    train, test = ("test", "train") if inverted == SPLIT else ("train", "test")
+    hub(
+        root,
+        {train: truth["trainval"], test: truth["test"]},
+        {class_id: number for number, class_id in enumerate(class_ids)},
+        declared=swapped(class_ids) if inverted == NAMES else class_ids,
+        image="img" if inverted == COLUMN else "image",
+        lost=inverted == CUT,
+    )
+    return Truth(truth)
+
+
 def _objectnet(root: Path, inverted: str) -> Truth:
     found = rows(ids("objectnet"), 1, 0, size=(9, 8))
     truth: list[Row] = []
@@ -549,6 +565,7 @@ TWINS: dict[str, Twin] = {
         declared=lambda: sorted(ids("dtd")),
         order=lambda: sorted(ids("dtd")),
     ),
+    "dtd with train and val joined": Twin(_joined_dtd, (COLUMN, NAMES, CUT, SPLIT)),
     "eurosat_clip": Twin(
         _derived(
             "eurosat_clip",
