@@ -30,7 +30,15 @@ READ_COPY_IMAGES = StepRef("vgbench.read_copy", "1", "vgbench.steps.copy:images"
 READ_COPY_LABELS = StepRef("vgbench.read_copy_labels", "2", "vgbench.steps.copy:labels")
 
 State = Literal[
-    "present", "needs download", "needs login", "licence click", "manual path", "changed", "not observed", "absent"
+    "present",
+    "needs download",
+    "needs login",
+    "licence click",
+    "manual path",
+    "changed",
+    "not observed",
+    "absent",
+    "refused",  # of a copy that is to be added
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,7 +41,7 @@ def vgbench_offer_tasks():
 def vgbench_offer_datasets():
     (cifar,) = [spec for spec in real.vgbench_offer_datasets() if spec.name == "cifar-10"]
     splits = {"train": Split(30, None), "val": Split(20, None), "test": Split(10, None)}
-    yield replace(cifar, name="mini", splits=splits)
+    yield replace(cifar, name="mini", splits=splits, reading={**cifar.reading, "elevater": "mini"})
     (dtd,) = [spec for spec in real.vgbench_offer_datasets() if spec.name == "dtd"]
     splits = {split: Split(47 * n, None) for split, n in (("train", 2), ("val", 3), ("trainval", 5), ("test", 1))}
     yield replace(dtd, name="mini-dtd", splits=splits)
@@ -208,14 +209,21 @@ def test_reader_compares_the_samples_with_the_key(tmp_path: Path) -> None:
         call(spec, "labels", "test", root, tmp_path / "out", sample_ids="0" * 64)
 
 
-def test_root_of_elevater_adds_what_lies_in_it(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
-    """The real sizes are asked for, so a small root is refused by its size; the set is found by its folder."""
+def test_root_of_elevater_adds_what_is_right_in_it(data: Callable[..., Answer], tmp_path: Path, home: Path) -> None:
+    """A set is found by its folder; one whose sizes are others is refused, and keeps none out that comes after it."""
     root = tmp_path / "root" / "classification"
     splits = {"train": rows(CIFAR10, 1, 0), "test": rows(CIFAR10, 1, 50)}
     iris(root / "cifar_10_20211007", splits, {c: i for i, c in enumerate(CIFAR10)}, labels=CIFAR10)
-    answer = vgbench("data", "add", "--root", str(tmp_path / "root"))
-    assert answer.code == 2 and "cifar-10: " in answer.err and "split train: 10 samples, 50,000 expected" in answer.err
-    assert vgbench("data", "add", "--root", str(tmp_path)).code == 2
+    iris(root / "mini", splits | {"train": rows(CIFAR10, 3, 0)}, {c: i for i, c in enumerate(CIFAR10)}, labels=CIFAR10)
+    answer = data("add", "--root", str(tmp_path / "root"), "--json")
+    wrong, good = sorted(answer.json["datasets"], key=lambda entry: entry["name"])
+    assert answer.code == 3 and (wrong["name"], good["name"]) == ("cifar-10", "mini")
+    assert wrong["state"] == "refused" and "split train: 10 samples, 50,000 expected" in wrong["detail"]
+    assert good["state"] == "present" and good["splits"]["test"]["sample_ids"]
+    assert set(json.loads((home / "lock.json").read_text())["datasets"]) == {"mini"}
+    told = data("add", "--root", str(tmp_path / "root"))
+    assert told.code == 3 and re.search(r"cifar-10 +refused", told.out) and re.search(r"mini +present", told.out)
+    assert data("add", "--root", str(tmp_path)).code == 2
 
 
 def test_commit_that_was_fetched_is_looked_for_in_the_cache(

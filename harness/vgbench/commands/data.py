@@ -194,23 +194,34 @@ def call_add(args: argparse.Namespace, context: Context) -> int:
     if args.root is not None:
         if args.name is not None:
             raise UsageError(f"--root {args.root} adds every set of the root, {args.name} is one", hint="give one")
-        specs = _in_root(args.root, context)
-        added = {spec.name: (spec, path) for spec, path in specs}
-    elif args.name is None or args.path is None:
+        return _add_root(args, context)
+    if args.name is None or args.path is None:
         raise UsageError(
             "data add: which data set, and where is it?", hint="vgbench data add NAME PATH, or --root ROOT"
         )
-    else:
-        spec = context.registry.datasets.get(args.name).spec
-        added = {spec.name: (spec, args.path)}
-    locator = _locator(context)
+    spec = context.registry.datasets.get(args.name).spec
+    return _report(args, context, [spec], [_add(spec, args.path, args, context)])
+
+
+def _add_root(args: argparse.Namespace, context: Context) -> int:
+    """Add every data set of a root that is as declared, and say of the others why not."""
+    from vgbench.locate import Standing
+
+    found = _in_root(args.root, context)
     standings = []
-    for spec, path in added.values():
-        observed = None
-        if spec.reading is not None:
-            observed = _observe(spec, locator.path(path), context)
-        standings.append(locator.add(spec, path, observed=observed, replacing=args.replace))
-    return _report(args, context, [spec for spec, _ in added.values()], standings)
+    for spec, path in found:
+        try:
+            standings.append(_add(spec, path, args, context))
+        except UsageError as error:
+            standings.append(Standing(spec.name, "refused", path, detail=error.what, hint=error.hint))
+    added = {standing.name for standing in standings if standing.state != "refused"}
+    return _report(args, context, [spec for spec, _ in found if spec.name in added], standings)
+
+
+def _add(spec: DatasetSpec, path: str, args: argparse.Namespace, context: Context) -> Standing:
+    locator = _locator(context)
+    observed = _observe(spec, locator.path(path), context) if spec.reading is not None else None
+    return locator.add(spec, path, observed=observed, replacing=args.replace)
 
 
 def _in_root(root: str, context: Context) -> list[tuple[DatasetSpec, str]]:
