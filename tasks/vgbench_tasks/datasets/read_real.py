@@ -26,7 +26,10 @@ SHOWN = 5
 def images(step: Step) -> Made:
     """Index a split's images where they lie, without their labels. ``ValueError`` if one does not decode."""
     listing = listing_of(step)
-    return indexed(step, listing, _split(step, listing))
+    border_px = step.params["reading"].get("border_px")  # upstream's images have it, whatever layout a copy is in
+    border = f"#border={border_px}" if border_px else ""
+    samples = [replace(sample, location=f"{sample.location}{border}") for sample in _split(step, listing)]
+    return indexed(step, listing, samples)
 
 
 def indexed(step: Step, listing: Listing, samples: Sequence[Sample]) -> Made:

@@ -15,7 +15,7 @@ from vgbench.types import Access
 from vgbench_tasks.datasets import tenths
 
 # Rates: 224 px photographs on one of two busy cores; labels of a webdataset.
-READ_IMAGES = StepRef("vgbench.read_real", "1", "vgbench_tasks.datasets.read_real:images", rate=Rate(150, 200))
+READ_IMAGES = StepRef("vgbench.read_real", "2", "vgbench_tasks.datasets.read_real:images", rate=Rate(150, 200))
 READ_LABELS = StepRef("vgbench.read_real_labels", "1", "vgbench_tasks.datasets.read_real:labels", rate=Rate(20_000, 40))
 
 VAL20 = {"of": ["train"], "from": 0, "to": 0.2}  # the lowest 20 % of each class by SHA-256 of the sample id (design §2)
@@ -459,7 +459,7 @@ _IMAGENET = (
         border_px=2,  # the border is one pixel; two are cut as wise-ft does
         ignores_other_classes=True,
         notes=(
-            "images have a red border that gives the set away: it is cut off",
+            "images have a red border that gives the set away: it is cut off, in every layout",
             "313 folders, 113 of them ImageNet's; one class may be several of ImageNet's",
             "the zip needs the password of its README",
         ),
