@@ -45,7 +45,7 @@ class NotObserved(VgbenchError):
 
 
 class NoSuchSplit(VgbenchError):
-    """Say that a copy of a data set lacks one of its splits: the other splits can be used."""
+    """Say that a copy of a data set lacks one of its splits, or has another one of its name: the others can be used."""
 
 
 class CorruptArtifact(VgbenchError):

@@ -30,7 +30,15 @@ READ_COPY_IMAGES = StepRef("vgbench.read_copy", "1", "vgbench.steps.copy:images"
 READ_COPY_LABELS = StepRef("vgbench.read_copy_labels", "2", "vgbench.steps.copy:labels")
 
 State = Literal[
-    "present", "needs download", "needs login", "licence click", "manual path", "changed", "not observed", "absent"
+    "present",
+    "needs download",
+    "needs login",
+    "licence click",
+    "manual path",
+    "changed",
+    "not observed",
+    "absent",
+    "refused",  # of a copy that is to be added
 ]
 
 
@@ -49,11 +57,19 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What was observed here: of data sets name → {identity?, path?, layout?, sample_ids? {split: SHA-256}}, of the
-    Hub name@revision → commit."""
+    """What was observed here: of data sets name → {identity?, path?, layout?, sample_ids? {split: SHA-256}, not_taken?
+    {split: reason}}, of the Hub name@revision → commit."""
 
     datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     hub: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a data set's reader found of a copy's splits: the hash of each one's sample ids, or why it is not taken."""
+
+    sample_ids: Mapping[str, str]
+    not_taken: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -83,6 +99,12 @@ class Locator:
         """Return the SHA-256 of a split's sorted sample ids: declared, or observed here; None when nobody knows it."""
         observed: Mapping[str, str] = read_lock(self.home).datasets.get(spec.name, {}).get("sample_ids", {})
         return spec.splits[split].sample_ids or observed.get(split)
+
+    def not_taken(self, spec: DatasetSpec) -> Mapping[str, str]:
+        """Return why splits are not taken: observed of the copy that is here, else what is known of the place."""
+        entry = read_lock(self.home).datasets.get(spec.name, {})
+        known: Mapping[str, str] = entry.get("not_taken", {} if "sample_ids" in entry else spec.lacks)
+        return known
 
     def weights(self, spec: WeightsSpec) -> Place:
         """Return where weights lie, after comparing their bytes with the observed identity."""
@@ -143,40 +165,41 @@ class Locator:
             return self.standing(spec)
         return standing
 
-    def lock_sample_ids(self, spec: DatasetSpec, observed: Mapping[str, str]) -> None:
-        """Record the hashes of the sample ids of splits that nobody had observed.
+    def lock_samples(self, spec: DatasetSpec, observed: Observed) -> None:
+        """Record the hashes of the sample ids of splits that nobody had observed, and which splits are not taken.
 
         Raises ``UsageError`` where one differs from what the data set declares, or what was observed here before.
         """
         entry = read_lock(self.home).datasets.get(spec.name, {})
         known: Mapping[str, str] = entry.get("sample_ids", {})
-        _refuse_other_samples(spec, known, observed)
-        self._lock(spec.name, {**entry, "sample_ids": {**known, **observed}})
+        _refuse_other_samples(spec, known, observed.sample_ids)
+        samples = {"sample_ids": {**known, **observed.sample_ids}, "not_taken": dict(observed.not_taken)}
+        self._lock(spec.name, {**entry, **samples})
 
     def add(
-        self, spec: DatasetSpec, value: str, *, sample_ids: Mapping[str, str] | None = None, replacing: bool = False
+        self, spec: DatasetSpec, value: str, *, observed: Observed | None = None, replacing: bool = False
     ) -> Standing:
         """Register a local copy: Parquet, or the layout the data set's own reader expects.
 
-        ``sample_ids``: the hashes of the splits' sample ids, where its reader has observed them. Raises ``UsageError``
-        when nothing lies there, a copy in the original layout has other bytes than declared, or its splits hold other
-        samples than those declared or observed here before (unless it is ``replacing`` what was observed).
+        ``observed``: what its reader has found of the splits, where it has one. Raises ``UsageError`` when nothing lies
+        there, a copy in the original layout has other bytes than declared, or its splits hold other samples than those
+        declared or observed here before (unless it is ``replacing`` what was observed).
         """
         place = self.path(value)
         is_parquet = any(name.endswith(".parquet") for name in _names(scan(place.path)))
         layout = "parquet" if is_parquet and spec.reading is None else "original"
-        if sample_ids is not None:
+        entry = {"identity": place.identity, "path": place.path, "layout": layout}
+        if observed is not None:
             known = {} if replacing else read_lock(self.home).datasets.get(spec.name, {}).get("sample_ids", {})
-            _refuse_other_samples(spec, known, sample_ids)
-            entry = {"identity": place.identity, "path": place.path, "layout": layout, "sample_ids": dict(sample_ids)}
-            self._lock(spec.name, entry)
+            _refuse_other_samples(spec, known, observed.sample_ids)
+            self._lock(spec.name, {**entry, **asdict(observed)})
             return self.standing(spec)
         if layout == "original" and spec.sha256 is not None and place.identity != spec.sha256:
             raise UsageError(
                 f"{value} has SHA-256 {place.identity[:12]}…, {spec.name} is declared as {spec.sha256[:12]}…",
                 hint="a converted copy must be Parquet with the columns sample_id, split, image, class_id",
             )
-        self._lock(spec.name, {"identity": place.identity, "path": place.path, "layout": layout})
+        self._lock(spec.name, entry)
         return self.standing(spec)
 
     def _copy(self, name: str, entry: Mapping[str, Any]) -> Standing:

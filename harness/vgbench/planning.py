@@ -163,6 +163,11 @@ class Builder:
         sample_ids = self._locator.sample_ids(spec, split)
         if sample_ids is None and not self._supposing:
             self._locator.dataset(spec)  # where it is not here at all, that is the reason
+            if reason := self._locator.not_taken(spec).get(split):
+                raise NotObserved(
+                    f"data set {name!r}: the copy that is here has no split {split!r} as declared: {reason}",
+                    hint=f"vgbench data add {name} PATH, of a copy that has it",
+                )
             raise NotObserved(
                 f"data set {name!r}: nobody has observed the sample ids of split {split!r}",
                 hint=f"vgbench data fetch {name}",

@@ -578,7 +578,7 @@ class DatasetSpec:
     ``reading`` (JSON) is what its reader is told besides: columns, names of splits, rules of derived splits. A data
     set that has it also gets ``n`` and ``classes``, and its reader finds out by itself in which layout a copy lies.
     ``access``: what a user has to do before a download; ``mirrors``: places that hold the same; ``notes``: what tends
-    to go wrong with it.
+    to go wrong with it; ``lacks``: splits that ``place`` does not hold as declared, and why, said before a download.
     """
 
     name: str
@@ -595,6 +595,7 @@ class DatasetSpec:
     mirrors: tuple[str, ...] = ()
     multi_label: bool = False
     notes: tuple[str, ...] = ()
+    lacks: Mapping[str, str] = field(default_factory=dict)
     reading: Mapping[str, Any] | None = None
 
     def params(self, split: str, *, sample_ids: str | None, classes: ClassList | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,12 +14,12 @@ from typing import Any
 import pytest
 from tests.conftest import Answer
 from tests.guards.product import install
-from tests.twins.sets import CIFAR10
+from tests.twins.sets import CIFAR10, TWINS
 from tests.twins.test_twins import SPECS, call, spec_of
 from tests.twins.writing import Truth, hub, iris, rows, swapped
 
 from vgbench.errors import NotObserved, UsageError
-from vgbench.locate import Locator, snapshot
+from vgbench.locate import Locator, Observed, snapshot
 from vgbench.planning import Builder
 from vgbench.registry import Registry
 from vgbench.types import Split
@@ -40,20 +41,23 @@ def vgbench_offer_tasks():
 def vgbench_offer_datasets():
     (cifar,) = [spec for spec in real.vgbench_offer_datasets() if spec.name == "cifar-10"]
     splits = {"train": Split(30, None), "val": Split(20, None), "test": Split(10, None)}
-    yield replace(cifar, name="mini", splits=splits)
+    yield replace(cifar, name="mini", splits=splits, reading={**cifar.reading, "elevater": "mini"})
+    (dtd,) = [spec for spec in real.vgbench_offer_datasets() if spec.name == "dtd"]
+    splits = {split: Split(47 * n, None) for split, n in (("train", 2), ("val", 3), ("trainval", 5), ("test", 1))}
+    yield replace(dtd, name="mini-dtd", splits=splits)
 """
 
 
 @pytest.fixture
 def data(vgbench: Callable[..., Answer], tmp_path: Path) -> Callable[..., Answer]:
-    """Run `vgbench data` with one more data set: CIFAR-10 with 60 images."""
+    """Run `vgbench data` with two more data sets: CIFAR-10 with 60 images, DTD with 282."""
     plugins = install(tmp_path / "plugins", "test-mini", PLUGIN)
     env = {"PYTHONPATH": os.pathsep.join([str(plugins), os.environ.get("PYTHONPATH", "")])}
     return lambda *args: vgbench("data", *args, env=env)
 
 
-def mini(root: Path, start: int = 0, declared: list[str] = CIFAR10, n: int = 1) -> Path:
-    splits = {"train": rows(CIFAR10, 3, start), "test": rows(CIFAR10, n, start + 1_000)}
+def mini(root: Path, start: int = 0, declared: list[str] = CIFAR10, n: int = 1, n_train: int = 3) -> Path:
+    splits = {"train": rows(CIFAR10, n_train, start), "test": rows(CIFAR10, n, start + 1_000)}
     ids = {"id": lambda split, row, class_id: f"{start}-{row}"}
     hub(root, splits, {c: i for i, c in enumerate(CIFAR10)}, declared=declared, image="img", more=ids)
     return root
@@ -80,7 +84,7 @@ def test_doctor_says_of_each_what_to_do_and_is_quick(vgbench: Callable[..., Answ
     licensed = {name for name, e in entries.items() if e["state"] == "licence click"}
     assert licensed == {"imagenet-1k", "hateful-memes"}
     assert "datasets/ILSVRC/imagenet-1k" in entries["imagenet-1k"]["detail"]
-    assert entries["cifar-10"]["splits"]["test"] == {"n": 10_000, "sample_ids": None}
+    assert entries["cifar-10"]["splits"]["test"] == {"n": 10_000, "sample_ids": None, "not_taken": None}
     assert min(seconds) < 1  # wall time where the machine is not busy with something else
 
 
@@ -93,7 +97,8 @@ def test_manual_set_asks_for_a_path(vgbench: Callable[..., Answer]) -> None:
 def test_copy_is_observed_when_it_is_added(data: Callable[..., Answer], tmp_path: Path, home: Path) -> None:
     added = data("add", "mini", str(mini(tmp_path / "copy")), "--json")
     assert added.code == 0, added.err
-    assert only(added)["state"] == "present" and "no split 'val' here" in added.err
+    assert only(added)["state"] == "present"
+    assert "val is not among its splits: test, train" in only(added)["splits"]["val"]["not_taken"]
     observed = json.loads((home / "lock.json").read_text())["datasets"]["mini"]["sample_ids"]
     assert set(observed) == {"train", "test"} and all(len(sha256) == 64 for sha256 in observed.values())
     entry = only(data("doctor", "mini", "--json"))
@@ -112,10 +117,39 @@ def test_split_that_the_copy_lacks_is_blocked_and_others_are_not(
     assert data("add", "mini", str(mini(tmp_path / "copy"))).code == 0
     g = Builder(Registry(), Locator(home), {})
     assert g.dataset("mini", "test").images.param["n"] == 10
-    with pytest.raises(NotObserved, match="the sample ids of split 'val'"):
+    with pytest.raises(NotObserved, match="has no split 'val' as declared: val is not among its splits: test, train"):
         g.dataset("mini", "val")
     column = Builder(Registry(), Locator(home), {}, column=True).dataset("mini", "test").labels.param
     assert "place" not in column and column["sample_ids"] == g.dataset("mini", "test").labels.param["sample_ids"]
+
+
+def test_split_of_another_size_is_named_and_the_others_are_used(
+    data: Callable[..., Answer], tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "copy").mkdir()
+    TWINS["dtd with train and val joined"].build(tmp_path / "copy", "")
+    reason = "235 samples, 94 expected; what lies there: test 47, train 235"
+    assert f"mini-dtd: split train: not taken: {reason}" in data("add", "mini-dtd", str(tmp_path / "copy")).out
+    assert set(json.loads((home / "lock.json").read_text())["datasets"]["mini-dtd"]["sample_ids"]) == {
+        "test",
+        "trainval",
+    }
+    for verb in (["doctor", "mini-dtd"], ["fetch", "mini-dtd", "--offline"]):
+        told, entry = data(*verb), only(data(*verb, "--json"))
+        assert told.code == 0 and f"mini-dtd: split train: not taken: {reason}" in told.out
+        assert entry["state"] == "present" and entry["splits"]["train"]["not_taken"] == reason
+        assert entry["splits"]["train"]["sample_ids"] is None and entry["splits"]["test"]["not_taken"] is None
+    monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
+    g = Builder(Registry(), Locator(home), {})
+    assert g.dataset("mini-dtd", "trainval").images.param["n"] == 235
+    with pytest.raises(NotObserved, match=f"has no split 'train' as declared: {reason}"):
+        g.dataset("mini-dtd", "train")
+
+
+def test_doctor_says_beforehand_what_the_place_lacks(vgbench: Callable[..., Answer]) -> None:
+    told = vgbench("data", "doctor", "dtd", "caltech-101", "--offline").out
+    assert "dtd: split train: not taken: the Hub's train joins the two, 3,760 samples" in told
+    assert "caltech-101: vgbench data add caltech-101 PATH" in told  # its public copy has VTAB's split
 
 
 def test_labels_are_read_through_the_store(
@@ -141,7 +175,7 @@ def test_labels_are_read_through_the_store(
         ({"declared": swapped(CIFAR10, 3, 5)}, "label 3 is 'dog' there, 'cat' in the class list"),
         ({"declared": CIFAR10[:9]}, "names 9 classes, the class list of mini has 10; missing there: truck"),
         ({"declared": [*CIFAR10[:9], "lorry"]}, "label 9 is 'lorry' there, 'truck' in the class list"),
-        ({"n": 2}, "20 samples, 10 expected; what lies there: test 20, train 30"),
+        ({"n": 2, "n_train": 4}, "split test: 20 samples, 10 expected; what lies there: test 20, train 40"),
     ],
     ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
 )
@@ -175,14 +209,21 @@ def test_reader_compares_the_samples_with_the_key(tmp_path: Path) -> None:
         call(spec, "labels", "test", root, tmp_path / "out", sample_ids="0" * 64)
 
 
-def test_root_of_elevater_adds_what_lies_in_it(vgbench: Callable[..., Answer], tmp_path: Path) -> None:
-    """The real sizes are asked for, so a small root is refused by its size; the set is found by its folder."""
+def test_root_of_elevater_adds_what_is_right_in_it(data: Callable[..., Answer], tmp_path: Path, home: Path) -> None:
+    """A set is found by its folder; one whose sizes are others is refused, and keeps none out that comes after it."""
     root = tmp_path / "root" / "classification"
     splits = {"train": rows(CIFAR10, 1, 0), "test": rows(CIFAR10, 1, 50)}
     iris(root / "cifar_10_20211007", splits, {c: i for i, c in enumerate(CIFAR10)}, labels=CIFAR10)
-    answer = vgbench("data", "add", "--root", str(tmp_path / "root"))
-    assert answer.code == 2 and "cifar-10, split 'train'" in answer.err and "10 samples, 50,000 expected" in answer.err
-    assert vgbench("data", "add", "--root", str(tmp_path)).code == 2
+    iris(root / "mini", splits | {"train": rows(CIFAR10, 3, 0)}, {c: i for i, c in enumerate(CIFAR10)}, labels=CIFAR10)
+    answer = data("add", "--root", str(tmp_path / "root"), "--json")
+    wrong, good = sorted(answer.json["datasets"], key=lambda entry: entry["name"])
+    assert answer.code == 3 and (wrong["name"], good["name"]) == ("cifar-10", "mini")
+    assert wrong["state"] == "refused" and "split train: 10 samples, 50,000 expected" in wrong["detail"]
+    assert good["state"] == "present" and good["splits"]["test"]["sample_ids"]
+    assert set(json.loads((home / "lock.json").read_text())["datasets"]) == {"mini"}
+    told = data("add", "--root", str(tmp_path / "root"))
+    assert told.code == 3 and re.search(r"cifar-10 +refused", told.out) and re.search(r"mini +present", told.out)
+    assert data("add", "--root", str(tmp_path)).code == 2
 
 
 def test_commit_that_was_fetched_is_looked_for_in_the_cache(
@@ -205,4 +246,4 @@ def test_commit_that_was_fetched_is_looked_for_in_the_cache(
 def test_locator_refuses_other_samples_than_declared(tmp_path: Path) -> None:
     spec = replace(SPECS["cifar-10"], splits={"test": Split(10, "a" * 64)})
     with pytest.raises(UsageError, match="is declared with aaaaaaaaaaaa"):
-        Locator(tmp_path).lock_sample_ids(spec, {"test": "b" * 64})
+        Locator(tmp_path).lock_samples(spec, Observed({"test": "b" * 64}))

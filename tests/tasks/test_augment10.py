@@ -25,7 +25,7 @@ from vgbench_tasks.augment10.graph import graph, request
 from vgbench_tasks.datasets import real as real_sets
 from vgbench_tasks.datasets import toybox_draw
 from vgbench_tasks.datasets.samples import Copy, Sample
-from vgbench_tasks.datasets.splits import samples_of
+from vgbench_tasks.datasets.splits import Splits
 from vgbench_tasks.datasets.tenths import HELD, RATIOS, SPLITS, TRAIN, Share, pool
 
 SMALL = "toybox/augment10:world=coarse,size_px=32,real_per_class=60,samples_seen=640,n_test=32"
@@ -81,10 +81,10 @@ def test_imagenets_splits_are_the_same_shares_of_each_class() -> None:
     (spec,) = (spec for spec in real_sets.vgbench_offer_datasets() if spec.name == "imagenet-1k")
     assert spec.reading is not None
     samples = [Sample(f"{name}_{i}", "", (name,)) for name, n in (("a", 1300), ("b", 732)) for i in range(n)]
-    copy = Copy("made", {"train": lambda: samples, "val": list})
+    splits = Splits(Copy("made", {"train": lambda: samples, "val": list}), spec.reading["splits"], {})
 
     def ids(share: Share) -> set[str]:
-        return {sample.sample_id for sample in samples_of(copy, SPLITS[share], spec.reading["splits"])}
+        return {sample.sample_id for sample in splits.samples(SPLITS[share])}
 
     held, train = ids(HELD), ids(TRAIN)
     assert len(held) == 26 + 14 and len(train) == 104 + 59 and not held & train

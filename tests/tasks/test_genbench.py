@@ -24,7 +24,7 @@ from vgbench.planned import Plan
 from vgbench.planning import Asked, Builder, make_plan
 from vgbench.registry import Registry
 from vgbench.store import Store
-from vgbench_tasks.genbench.sets import GENBENCH
+from vgbench_tasks.genbench.sets import GENBENCH, Which
 from vgbench_tasks.genbench.twin import TOYBOX
 
 ENCODES = ("vgbench.encode", "vgbench.encode_text")
@@ -62,6 +62,56 @@ def test_each_set_has_the_metric_that_the_released_code_reports() -> None:
         spec = Registry().tasks.get(f"genbench/{name}").spec
         assert spec.metrics[0].id == wanted
     assert [name for name, of in GENBENCH.items() if of.crop == "squash"] == ["kitti-distance"]
+
+
+# Upstream's own validation images (protocols §1.1: the sets whose middle column is a number), else a fifth of train.
+# SUN397 has 19,850 in that column, but they may overlap with its test (§1.12).
+OWN, FIFTH = ("train", "val"), ("train80", "val20")
+VALIDATION = {
+    "imagenet-1k": FIFTH,
+    "sun397": FIFTH,
+    "caltech-101": FIFTH,
+    "cifar-10": FIFTH,
+    "cifar-100": FIFTH,
+    "voc-2007-classification": OWN,
+    "food-101": FIFTH,
+    "oxford-iiit-pets": FIFTH,
+    "oxford-flower-102": OWN,
+    "stanford-cars": FIFTH,
+    "fgvc-aircraft-2013b-variants102": OWN,
+    "country211": OWN,
+    "dtd": OWN,
+    "eurosat_clip": OWN,
+    "resisc45_clip": OWN,
+    "gtsrb": OWN,
+    "fer-2013": OWN,
+    "kitti-distance": OWN,
+    "patch-camelyon": OWN,
+    "rendered-sst2": OWN,
+    "hateful-memes": FIFTH,
+    "mnist": FIFTH,
+}
+
+
+@pytest.mark.parametrize("name", VALIDATION)
+def test_validation_images_are_upstreams_own_or_a_fifth_of_train(name: str) -> None:
+    assert set(VALIDATION) == set(GENBENCH)
+    registry = Registry()
+    g = Builder(registry, Locator(), {}, supposing=True)
+
+    def splits(*wanted: Which, **options: str) -> tuple[str, ...]:
+        found = [GENBENCH[name].split(g, options, which) for which in wanted]
+        return tuple(dataset.images.param["split"] for dataset in found)
+
+    # nothing is held out of train where no validation image is looked at
+    assert splits("train", "test", split="test", val="source") == ("train", "test")
+    for options in ({"split": "test", "val": "real"}, {"split": "val", "val": "source"}):
+        assert splits("train", "val", "test", **options) == (*VALIDATION[name], "test")
+    (spec,) = (offer.spec for offer in registry.datasets if offer.spec.name == name)
+    rules = (spec.reading or {})["splits"]
+    derived = {split: rules.get(split) for split in ("train80", "val20") if split in spec.splits}
+    fifths = {"train80": {"of": ["train"], "from": 0.2}, "val20": {"of": ["train"], "from": 0, "to": 0.2}}
+    assert derived == (fifths if VALIDATION[name] == FIFTH else {})
 
 
 def test_groups_share_the_sets_out() -> None:

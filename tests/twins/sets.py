@@ -323,23 +323,46 @@ def _derived(
     return build
 
 
-def _objectnet(root: Path, inverted: str) -> Truth:
-    found = rows(ids("objectnet"), 1, 0, size=(9, 8))
+def _joined_dtd(root: Path, inverted: str) -> Truth:
+    """tanganke/dtd: its train split is the protocol's train and val, and it has no other validation split."""
+    class_ids = sorted(ids("dtd"))
+    truth = _drawn(class_ids, {"trainval": TRAIN + VAL, "test": TEST})
+    train, test = ("test", "train") if inverted == SPLIT else ("train", "test")
+    hub(
+        root,
+        {train: truth["trainval"], test: truth["test"]},
+        {class_id: number for number, class_id in enumerate(class_ids)},
+        declared=swapped(class_ids) if inverted == NAMES else class_ids,
+        image="img" if inverted == COLUMN else "image",
+        lost=inverted == CUT,
+    )
+    return Truth(truth)
+
+
+def _framed(inverted: str, kind: str) -> tuple[list[Row], list[Row]]:
+    """Return ObjectNet's images as upstream has them, in a red border of 2 px, and as they are meant."""
+    written: list[Row] = []
     truth: list[Row] = []
-    for i, (data, of) in enumerate(found):
+    for data, of in rows(ids("objectnet"), 1, 0, size=(9, 8)):
         inside = Image.open(io.BytesIO(data))
         framed = Image.new("RGB", (13, 12), (255, 0, 0))
         framed.paste(inside, (2, 2))
-        buffer = io.BytesIO()
-        (inside if inverted == "a red border" else framed).save(buffer, "PNG")
+        buffer, expected = io.BytesIO(), io.BytesIO()
+        (inside if inverted == "a red border" else framed).save(buffer, kind, lossless=True)
+        inside.save(expected, "PPM")
+        written.append((buffer.getvalue(), of))
+        truth.append((expected.getvalue(), of))
+    return written, truth
+
+
+def _objectnet(root: Path, inverted: str) -> Truth:
+    written, truth = _framed(inverted, "PNG")
+    for i, (data, of) in enumerate(written):
         folder = root / "objectnet-1.0" / "images" / of[0]
         if inverted == "folders name objects":
             folder = folder.with_name(f"object {i}")
         folder.mkdir(parents=True)
-        (folder / f"{i:03d}.png").write_bytes(buffer.getvalue())
-        expected = io.BytesIO()
-        inside.save(expected, "PPM")
-        truth.append((expected.getvalue(), of))
+        (folder / f"{i:03d}.png").write_bytes(data)
     other = (
         root
         / "objectnet-1.0"
@@ -349,6 +372,20 @@ def _objectnet(root: Path, inverted: str) -> Truth:
     other.mkdir(exist_ok=True)
     (other / "x.png").write_bytes(picture(77))
     return Truth({"test": truth})
+
+
+def _objectnet_copy(write: Callable[..., None]) -> Build:
+    """Return a twin of a copy of ObjectNet in another layout, its images framed as the original's (wds_objectnet)."""
+
+    def build(root: Path, inverted: str) -> Truth:
+        written, truth = _framed(inverted, "WEBP")
+        listed = swapped(names("objectnet")) if inverted == NAMES else names("objectnet")
+        numbers = {class_id: i for i, class_id in enumerate(ids("objectnet"))}
+        how = {"classnames": listed} if write is webdataset else {"declared": listed}
+        write(root, {"test": written}, numbers, lost=inverted == CUT, **how)
+        return Truth({"test": truth})
+
+    return build
 
 
 def _v2_folders(root: Path, inverted: str) -> Truth:
@@ -549,6 +586,7 @@ TWINS: dict[str, Twin] = {
         declared=lambda: sorted(ids("dtd")),
         order=lambda: sorted(ids("dtd")),
     ),
+    "dtd with train and val joined": Twin(_joined_dtd, (COLUMN, NAMES, CUT, SPLIT)),
     "eurosat_clip": Twin(
         _derived(
             "eurosat_clip",
@@ -606,6 +644,8 @@ TWINS: dict[str, Twin] = {
     "imagenet-a": _wds("imagenet-a", ("test",)),
     "caltech-256": Twin(_caltech_256, ("folders are numbered", "clutter is no category", "every class is there")),
     "objectnet": Twin(_objectnet, ("a red border", "folders name objects", "other objects too")),
+    "objectnet in tars": Twin(_objectnet_copy(webdataset), ("a red border", NAMES, CUT)),
+    "objectnet in Parquet": Twin(_objectnet_copy(hub), ("a red border", NAMES, CUT)),
     "cifar-10 of ELEVATER": _iris("cifar-10", ("train", "test")),
     "cifar-100 of ELEVATER": _iris("cifar-100", ("train", "test"), suffix="_images"),
     "fer-2013 of ELEVATER": _iris("fer-2013", ("train", "val", "test")),

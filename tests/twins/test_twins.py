@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,12 @@ from vgbench.errors import NoSuchSplit
 from vgbench.images import ImageSet
 from vgbench.locate import Locator
 from vgbench.registry import parse_class_list
+from vgbench.steps.fetch import observe
 from vgbench.types import Artifact, DatasetSpec, Split, Step
 from vgbench.worker import resolve
 from vgbench_tasks.datasets.real import vgbench_offer_datasets
+from vgbench_tasks.datasets.samples import Copy, Sample
+from vgbench_tasks.datasets.splits import Splits
 
 SPECS = {spec.name: spec for spec in vgbench_offer_datasets()}
 CLASSES = Path(__file__).parents[2] / "tasks" / "vgbench_tasks" / "datasets" / "classes"
@@ -107,6 +111,50 @@ def test_inverted_quirk_is_refused_or_gives_other_labels(name: str, quirk: str, 
         assert len(str(error)) > 20 or isinstance(error, AssertionError)
     else:
         assert not as_meant, f"nobody would notice: {quirk}"
+
+
+def observed(spec: DatasetSpec, root: Path, out: Path) -> dict[str, Any]:
+    """Observe a copy's splits as `data fetch` and `data add` do."""
+    classes = parse_class_list((CLASSES / f"{spec.classes}.json").read_text())
+    sizes = {name: split.n for name, split in spec.splits.items()}
+    told = {split: {**spec.params(split, sample_ids=None, classes=classes), "sizes": sizes} for split in spec.splits}
+    params = {"entry": spec.read_labels.entry, "splits": told, "place": Locator().path(str(root))}
+    out.mkdir()
+    observe(Step("", params, {}, None, 0, out, out, "cpu", lambda *_: None, lambda _, make: make(), lambda _: max))
+    found: dict[str, Any] = json.loads((out / "observed.json").read_text())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "taken"),
+    [
+        ("dtd with train and val joined", {"train": 94, "val": 141, "trainval": 235}, {"trainval", "test"}),
+        ("dtd", {"train": 95, "trainval": 235}, {"val", "test"}),  # no trainval of a train that is another one
+        ("caltech-101", {"train": 205}, {"test"}),  # nor its fifths
+        ("caltech-101", {}, {"train", "train80", "val20", "test"}),
+    ],
+)
+def test_split_of_another_size_is_not_taken_nor_what_is_made_of_it(
+    name: str, sizes: dict[str, int], taken: set[str], tmp_path: Path
+) -> None:
+    (tmp_path / "root").mkdir()
+    spec = spec_of(name, TWINS[name].build(tmp_path / "root", ""))
+    spec = replace(spec, splits={**spec.splits, **{split: Split(n, None) for split, n in sizes.items()}})
+    found = observed(spec, tmp_path / "root", tmp_path / "out")
+    assert set(found) == set(spec.splits) and {split for split in found if "sample_ids" in found[split]} == taken
+    assert all(
+        "expected" in found[split]["reason"] or "is not among" in found[split]["reason"]
+        for split in found.keys() - taken
+    )
+
+
+def test_cut_of_another_whole_is_not_taken_though_it_has_its_size() -> None:
+    samples = [Sample(f"{name}{i}", "", (name,)) for name in "abc" for i in range(9)]
+    copy = Copy("made", {"everything": lambda: samples})
+    rules = {"test": {"of": ["all"], "from": 0, "to": 2}, "train": {"of": ["all"], "from": 2}}
+    assert len(Splits(copy, rules, {"test": 6, "train": 21}).samples("test")) == 6
+    with pytest.raises(NoSuchSplit, match="not cut from 27 samples, of which train would not be 24"):
+        Splits(copy, rules, {"test": 6, "train": 24}).samples("test")
 
 
 def test_every_set_has_a_twin_with_three_quirks() -> None:

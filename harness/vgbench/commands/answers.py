@@ -276,10 +276,12 @@ class Standing(Record):
 
 
 class SplitOf(Record):
-    """A split: its size, and the hash of its sample ids; null where nobody has declared or observed it."""
+    """A split: its size, the hash of its sample ids, null where nobody has declared or observed it, and why the copy's
+    split of that name is not taken."""
 
     n: int | None
     sample_ids: Digest | None
+    not_taken: str | None
 
 
 class DatasetStanding(Standing):

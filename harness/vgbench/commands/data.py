@@ -16,7 +16,7 @@ from vgbench.errors import UsageError, VgbenchError
 
 if TYPE_CHECKING:
     from vgbench.commands import Context
-    from vgbench.locate import Locator, Standing
+    from vgbench.locate import Locator, Observed, Standing
     from vgbench.registry import Chosen
     from vgbench.types import DatasetSpec, Place, SourceSpec
 
@@ -70,7 +70,7 @@ def call_fetch(args: argparse.Namespace, context: Context) -> int:
         locator.observe(spec)
         if spec.reading is not None and _standing(locator, spec, context).hint == _observe_hint(spec):
             lies_at = locator.dataset(spec)
-            locator.lock_sample_ids(spec, _observe(spec, lies_at, context, _unknown(locator, spec)))
+            locator.lock_samples(spec, _observe(spec, lies_at, context))
     if args.source and not args.json:
         did = "not fetched: --offline" if args.offline else "fetched"
         write_columns([(did, place) for place in places] or [("nothing to fetch", " ".join(args.source))])
@@ -101,13 +101,17 @@ def _unknown(locator: Locator, spec: DatasetSpec) -> list[str]:
     return [split for split in spec.splits if locator.sample_ids(spec, split) is None]
 
 
-def _observe(spec: DatasetSpec, place: Place, context: Context, splits: Sequence[str]) -> dict[str, str]:
-    """Return the hashes of the splits' sample ids as the data set's reader finds them, in a worker.
+def _observe(spec: DatasetSpec, place: Place, context: Context) -> Observed:
+    """Return what the data set's reader finds of each split, in a worker.
 
-    A split that the copy lacks is left out. Raises what the reader refuses, and ``UsageError`` if it has no split.
+    Raises what the reader refuses, and ``UsageError`` if no split is there as declared. A split whose size nobody has
+    declared does not vouch for the copy where others' sizes are.
     """
+    from vgbench.locate import Observed
+
     classes = context.registry.class_list(spec.classes)
-    told = {split: spec.params(split, sample_ids=None, classes=classes) for split in splits}
+    sizes = {name: split.n for name, split in spec.splits.items()}
+    told = {split: {**spec.params(split, sample_ids=None, classes=classes), "sizes": sizes} for split in spec.splits}
     params = {"entry": spec.read_labels.entry, "splits": told, "place": place.key()}
     note(f"observing the samples of {spec.name}")
     try:
@@ -115,12 +119,16 @@ def _observe(spec: DatasetSpec, place: Place, context: Context, splits: Sequence
             observed = json.loads((out / "observed.json").read_text())
     except VgbenchError as refused:
         raise UsageError(refused.what, hint=f"what is known of {spec.name}: vgbench show {spec.name}") from refused
-    lacking = {split: found["reason"] for split, found in observed.items() if "reason" in found}
-    for split, reason in lacking.items():
-        note(f"{spec.name}: no split {split!r} here: {reason}")
-    if len(lacking) == len(observed):
-        raise UsageError(f"{spec.name}: {place.path} holds none of its splits", hint=next(iter(lacking.values()), None))
-    return {split: found["sample_ids"] for split, found in observed.items() if split not in lacking}
+    not_taken = {split: found["reason"] for split, found in observed.items() if "reason" in found}
+    vouching = [split for split, n in sizes.items() if n is not None] or list(sizes)
+    if not_taken.keys() >= set(vouching):
+        lines = "; ".join(f"split {split}: {not_taken[split]}" for split in vouching)
+        raise UsageError(
+            f"{spec.name}: {place.path} holds none of its splits as declared: {lines}",
+            hint=f"what is known of {spec.name}: vgbench show {spec.name}",
+        )
+    taken = {split: found["sample_ids"] for split, found in observed.items() if split not in not_taken}
+    return Observed(taken, not_taken)
 
 
 def _hub_options(chosen: Chosen[SourceSpec]) -> list[str]:
@@ -186,23 +194,34 @@ def call_add(args: argparse.Namespace, context: Context) -> int:
     if args.root is not None:
         if args.name is not None:
             raise UsageError(f"--root {args.root} adds every set of the root, {args.name} is one", hint="give one")
-        specs = _in_root(args.root, context)
-        added = {spec.name: (spec, path) for spec, path in specs}
-    elif args.name is None or args.path is None:
+        return _add_root(args, context)
+    if args.name is None or args.path is None:
         raise UsageError(
             "data add: which data set, and where is it?", hint="vgbench data add NAME PATH, or --root ROOT"
         )
-    else:
-        spec = context.registry.datasets.get(args.name).spec
-        added = {spec.name: (spec, args.path)}
-    locator = _locator(context)
+    spec = context.registry.datasets.get(args.name).spec
+    return _report(args, context, [spec], [_add(spec, args.path, args, context)])
+
+
+def _add_root(args: argparse.Namespace, context: Context) -> int:
+    """Add every data set of a root that is as declared, and say of the others why not."""
+    from vgbench.locate import Standing
+
+    found = _in_root(args.root, context)
     standings = []
-    for spec, path in added.values():
-        observed = None
-        if spec.reading is not None:
-            observed = _observe(spec, locator.path(path), context, list(spec.splits))
-        standings.append(locator.add(spec, path, sample_ids=observed, replacing=args.replace))
-    return _report(args, context, [spec for spec, _ in added.values()], standings)
+    for spec, path in found:
+        try:
+            standings.append(_add(spec, path, args, context))
+        except UsageError as error:
+            standings.append(Standing(spec.name, "refused", path, detail=error.what, hint=error.hint))
+    added = {standing.name for standing in standings if standing.state != "refused"}
+    return _report(args, context, [spec for spec, _ in found if spec.name in added], standings)
+
+
+def _add(spec: DatasetSpec, path: str, args: argparse.Namespace, context: Context) -> Standing:
+    locator = _locator(context)
+    observed = _observe(spec, locator.path(path), context) if spec.reading is not None else None
+    return locator.add(spec, path, observed=observed, replacing=args.replace)
 
 
 def _in_root(root: str, context: Context) -> list[tuple[DatasetSpec, str]]:
@@ -276,14 +295,21 @@ def _report(
             for s in standings
         ]
         write_columns(rows)
+        not_taken = {spec.name: _locator(context).not_taken(spec) for spec in specs}
         for standing in standings:
             if standing.hint:
                 write(f"  {standing.name}: {standing.hint}")
+            for split, reason in not_taken.get(standing.name, {}).items():
+                write(f"  {standing.name}: split {split}: not taken: {reason}")
     return 3 if any(standing.state != "present" for standing in standings) else 0
 
 
 def _declared(spec: DatasetSpec, context: Context) -> dict[str, Any]:
-    """Return what a data set declares of its access, and the splits with the hashes of their sample ids, if known."""
+    """Return what a data set declares of its access, and what is known of its splits."""
     locator = _locator(context)
-    splits = {name: {"n": split.n, "sample_ids": locator.sample_ids(spec, name)} for name, split in spec.splits.items()}
+    not_taken = locator.not_taken(spec)
+    splits = {
+        name: {"n": split.n, "sample_ids": locator.sample_ids(spec, name), "not_taken": not_taken.get(name)}
+        for name, split in spec.splits.items()
+    }
     return {"access": spec.access, "license": spec.license, "mirrors": list(spec.mirrors), "splits": splits}

@@ -45,8 +45,8 @@ def fetch(step: Step) -> Made:
 def observe(step: Step) -> Made:
     """Read the labels of each split with ``entry``, a reader of labels, and write the hashes of their sample ids.
 
-    ``observed.json``: split → {"n", "sample_ids"}, or {"reason"} for a split that the copy lacks. Whatever else the
-    reader refuses is raised: a copy that is wrong in one split is not used for another.
+    ``observed.json``: split → {"n", "sample_ids"}, or {"reason"} for a split that the copy lacks, or has in another
+    size. Whatever else the reader refuses is raised: a copy that is wrong in one split is not used for another.
     """
     module, _, name = step.params["entry"].partition(":")
     body: Callable[[Step], Made] = getattr(importlib.import_module(module), name)

@@ -77,7 +77,9 @@ class Layout:
             raise ValueError(f"{listing.root}: {what}") from error
         categories = columns[self.category].tolist()
         samples = [Sample(c.sample_id, c.location, (of,)) for c, of in zip(found, categories, strict=True)]
-        return checked(step, samples, lambda: f"{len(found):,} images"), columns
+        if step.params["n"] is not None and len(samples) != step.params["n"]:
+            raise ValueError(f"{listing.root}: {len(samples):,} samples, {step.params['n']:,} expected")
+        return checked(step, samples), columns
 
 
 def _of_parquet(listing: Listing, names: Sequence[str], split: str) -> list[Case]:

@@ -34,7 +34,6 @@ def _samples(
     found: list[Sample] = []
     files = [PurePosixPath(name).name for name in names]
     unique = len(set(files)) == len(files)
-    border = f"#border={reading['border_px']}" if reading.get("border_px") else ""
     for name, file in zip(names, files, strict=True):
         folder = PurePosixPath(name).parent
         if folder not in class_of:
@@ -42,7 +41,7 @@ def _samples(
         class_id = class_of[folder]
         if class_id is not None:
             sample_id = f"{split}/{file if unique else name}"
-            found.append(Sample(sample_id, f"{name}{border}", (class_id,)))
+            found.append(Sample(sample_id, name, (class_id,)))
     strangers = sorted(str(folder) for folder, class_id in class_of.items() if class_id is None)
     if strangers and not reading.get("ignores_other_classes"):
         raise ValueError(

@@ -18,7 +18,7 @@ from vgbench.types import sha256_hex
 from vgbench_tasks.datasets import elevater, folders, memes, parquet, tars
 from vgbench_tasks.datasets.naming import Naming
 from vgbench_tasks.datasets.samples import SUFFIXES, Copy, Sample
-from vgbench_tasks.datasets.splits import samples_of
+from vgbench_tasks.datasets.splits import Splits
 
 SHOWN = 5
 
@@ -26,7 +26,10 @@ SHOWN = 5
 def images(step: Step) -> Made:
     """Index a split's images where they lie, without their labels. ``ValueError`` if one does not decode."""
     listing = listing_of(step)
-    return indexed(step, listing, _split(step, listing))
+    border_px = step.params["reading"].get("border_px")  # upstream's images have it, whatever layout a copy is in
+    border = f"#border={border_px}" if border_px else ""
+    samples = [replace(sample, location=f"{sample.location}{border}") for sample in _split(step, listing)]
+    return indexed(step, listing, samples)
 
 
 def indexed(step: Step, listing: Listing, samples: Sequence[Sample]) -> Made:
@@ -84,27 +87,26 @@ def listing_of(step: Step) -> Listing:
 
 
 def _split(step: Step, listing: Listing) -> list[Sample]:
-    """Return a split's samples in the order of their ids; ``NoSuchSplit`` if the copy lacks it."""
+    """Return a split's samples in the order of their ids; ``NoSuchSplit`` if the copy lacks it, or has another one.
+
+    While splits are being observed, ``sizes`` tells of all of them, so that none is made of one that is not taken.
+    """
     params = step.params
     split, reading = params["split"], params["reading"]
     copy = open_copy(listing, params)
     by_stem = reading.get("ids") == "stem" and not copy.is_protocol
-    found = samples_of(_by_stem(copy) if by_stem else copy, split, reading["splits"], n=params["n"])
-    return checked(
-        step, found, lambda: ", ".join(f"{name} {len(read()):,}" for name, read in sorted(copy.splits.items()))
-    )
+    sizes = params.get("sizes", {split: params["n"]})
+    return checked(step, Splits(_by_stem(copy) if by_stem else copy, reading["splits"], sizes).samples(split))
 
 
-def checked(step: Step, samples: Sequence[Sample], there: Callable[[], str]) -> list[Sample]:
-    """Return a split's samples in the order of their ids; ``there`` says how many of what lie in the copy.
+def checked(step: Step, samples: Sequence[Sample]) -> list[Sample]:
+    """Return a split's samples in the order of their ids.
 
-    Raises ``ValueError`` when their number is not the declared one, an id stands twice, a class has no sample, or the
-    ids are not those that the key names (none, while they are being observed).
+    Raises ``ValueError`` when an id stands twice, a class has no sample, or the ids are not those that the key names
+    (none, while they are being observed).
     """
     params, found = step.params, list(samples)
     what = f"{params['dataset']}, split {params['split']!r} of {params['place'].path}"
-    if params["n"] is not None and len(found) != params["n"]:
-        raise ValueError(f"{what}: {len(found):,} samples, {params['n']:,} expected; what lies there: {there()}")
     ids = [sample.sample_id for sample in found]
     if len(set(ids)) != len(ids):
         double = next(sample_id for sample_id, n in Counter(ids).items() if n > 1)

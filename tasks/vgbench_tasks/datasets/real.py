@@ -15,11 +15,12 @@ from vgbench.types import Access
 from vgbench_tasks.datasets import tenths
 
 # Rates: 224 px photographs on one of two busy cores; labels of a webdataset.
-READ_IMAGES = StepRef("vgbench.read_real", "1", "vgbench_tasks.datasets.read_real:images", rate=Rate(150, 200))
+READ_IMAGES = StepRef("vgbench.read_real", "2", "vgbench_tasks.datasets.read_real:images", rate=Rate(150, 200))
 READ_LABELS = StepRef("vgbench.read_real_labels", "1", "vgbench_tasks.datasets.read_real:labels", rate=Rate(20_000, 40))
 
 VAL20 = {"of": ["train"], "from": 0, "to": 0.2}  # the lowest 20 % of each class by SHA-256 of the sample id (design §2)
 TRAIN80 = {"of": ["train"], "from": 0.2}
+NOT_ON_HUB = "it is not on the Hub: an ELEVATER root has it"
 JOINED = [{"of": ["train", "val"]}, "train"]  # t-ReX's trainval; some copies hold it as their train split
 
 
@@ -36,6 +37,7 @@ def _real(
     access: Access = "open",
     mirrors: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
+    lacks: Mapping[str, str] | None = None,
     **reading: Any,
 ) -> DatasetSpec:
     """Return a real data set's spec; ``reading`` is what its reader is told besides the rules of its splits."""
@@ -58,6 +60,7 @@ def _real(
         mirrors=mirrors,
         multi_label=bool(reading.get("multi_label")),
         notes=notes,
+        lacks=lacks or {},
         reading={"splits": rules, **reading},
     )
 
@@ -92,16 +95,19 @@ _GENBENCH = (
             "clip-benchmark/wds_sun397 holds all 108,754 images, not partition 01",
             "val is ELEVATER's only, and may overlap with test: val20 does not",
         ),
+        lacks={"val": NOT_ON_HUB},
     ),
     _real(
         "caltech-101",
         "101 kinds of objects and a background class",
         {"train": 3_060, "test": 6_084},
-        "hf://clip-benchmark/wds_vtab-caltech101",
+        "",
         citation="Fei-Fei et al., CVPRW 2004",
+        access="manual",
         mirrors=("ELEVATER caltech_101_20211007",),
         elevater="caltech_101_20211007",
         notes=(
+            "clip-benchmark/wds_vtab-caltech101 holds VTAB's split, of some 2,750 and 6,090: not ELEVATER's",
             "102 classes with the background, which torchvision drops",
             "folders begin with capitals (BACKGROUND_Google, Faces), tfds and ELEVATER sort without case",
             "Faces (off-center face) stands before Faces_easy (centered face) in tfds, after it in ELEVATER's list",
@@ -148,6 +154,7 @@ _GENBENCH = (
             "clip-benchmark/wds_voc2007 is another set: 14,976 cropped objects",
             "val is not on the Hub: an ELEVATER root has it",
         ),
+        lacks={"val": NOT_ON_HUB},
     ),
     _real(
         "food-101",
@@ -237,6 +244,9 @@ _GENBENCH = (
         mirrors=("clip-benchmark/wds_vtab-dtd", "ELEVATER dtd_20211007"),
         elevater="dtd_20211007",
         notes=("there are ten partitions: this is the first", "a train split of 3,760 is train and val together"),
+        lacks=dict.fromkeys(
+            ("train", "val"), "the Hub's train joins the two, 3,760 samples, which is trainval: ELEVATER has both"
+        ),
     ),
     _real(
         "eurosat_clip",
@@ -295,6 +305,7 @@ _GENBENCH = (
             "folders are numbers of five digits",
             "val is not on the Hub: an ELEVATER root has it",
         ),
+        lacks={"val": NOT_ON_HUB},
     ),
     _real(
         "fer-2013",
@@ -311,6 +322,7 @@ _GENBENCH = (
             "the Hub's test joins the public and the private test, 7,178 images: it is not taken for ELEVATER's",
             "folders are called disgust, fear, surprise, names are disgusted, fearful, surprised",
         ),
+        lacks=dict.fromkeys(("val", "test"), "the Hub's test joins the two, 7,178 samples: Kaggle's folders have both"),
     ),
     _real(
         "kitti-distance",
@@ -447,7 +459,7 @@ _IMAGENET = (
         border_px=2,  # the border is one pixel; two are cut as wise-ft does
         ignores_other_classes=True,
         notes=(
-            "images have a red border that gives the set away: it is cut off",
+            "images have a red border that gives the set away: it is cut off, in every layout",
             "313 folders, 113 of them ImageNet's; one class may be several of ImageNet's",
             "the zip needs the password of its README",
         ),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from vgbench.errors import NoSuchSplit
@@ -12,46 +14,84 @@ from vgbench_tasks.datasets.samples import Copy, Sample
 ALL = "all"  # every sample of a copy, whatever split it lies in
 
 
-def samples_of(copy: Copy, split: str, rules: Mapping[str, Any], *, n: int | None = None) -> list[Sample]:
-    """Return the samples of one of our splits, ``n`` of them where that is known.
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """Our splits of a copy, by the rules that say what each is made of, and the sizes that are known.
 
     A rule is the name of an upstream split ("val|test": the first that is there), or {"of": names, "from", "to"}: of
     each class the samples at these positions in the order of the SHA-256 of their ids; fractions of the class rounded
     down, but at least one. Without "from" and "to" the named splits are joined. Of a list of rules, for upstreams that
-    differ, the first counts that can be followed and gives ``n`` samples. Raises ``NoSuchSplit``.
+    differ, the first counts that can be followed and gives as many samples as are expected.
     """
-    if copy.is_protocol and split in copy.splits:
-        return list(copy.splits[split]())
-    given = rules.get(split, split)
-    *others, last = given if isinstance(given, list) else [given]
-    for rule in others:
+
+    copy: Copy
+    rules: Mapping[str, Any]
+    sizes: Mapping[str, int | None]
+
+    def samples(self, split: str) -> list[Sample]:
+        """Return the samples of a split.
+
+        Raises ``NoSuchSplit`` when the copy lacks it, it has another size, or what it is made of has.
+        """
+        if self.copy.is_protocol and split in self.copy.splits:
+            return self._sized(split, list(self.copy.splits[split]()))
+        given = self.rules.get(split, split)
+        *others, last = given if isinstance(given, list) else [given]
+        for rule in others:
+            try:
+                return self._sized(split, self._followed(rule))
+            except NoSuchSplit:
+                continue
+        return self._sized(split, self._followed(last))
+
+    def _sized(self, split: str, found: list[Sample]) -> list[Sample]:
+        n = self.sizes.get(split)
+        if n is not None and len(found) != n:
+            raise NoSuchSplit(f"{len(found):,} samples, {n:,} expected; what lies there: {', '.join(self._there())}")
+        return found
+
+    def _there(self) -> Iterator[str]:
+        for name, read in sorted(self.copy.splits.items()):
+            with suppress(ValueError):  # a split that nobody asks for may be unlabelled
+                yield f"{name} {len(read()):,}"
+
+    def _followed(self, rule: Any) -> list[Sample]:
+        if isinstance(rule, str):
+            return self._first_of(rule)
+        joined = [sample for name in rule["of"] for sample in self._named(name)]
+        if "from" not in rule and "to" not in rule:
+            return joined
+        self._refuse_another_whole(rule["of"], joined)
+        return _cut(joined, rule)
+
+    def _named(self, name: str) -> list[Sample]:
+        if name == ALL:
+            return [sample for read in self.copy.splits.values() for sample in read()]
         try:
-            found = _followed(copy, rule, rules)
-        except NoSuchSplit:
-            continue
-        if len(found) == n:
-            return found
-    return _followed(copy, last, rules)
+            return self.samples(name)
+        except NoSuchSplit as error:
+            raise NoSuchSplit(f"it is made of {name}: {error}") from error
+
+    def _refuse_another_whole(self, of: Sequence[str], whole: Sequence[Sample]) -> None:
+        """Raise ``NoSuchSplit`` where another split that is cut from the same samples has not its size.
+
+        These are then not the samples that were meant, and a cut that has its size by chance is another one.
+        """
+        for split, rule in self.rules.items():
+            n = self.sizes.get(split)
+            if n is not None and isinstance(rule, Mapping) and rule["of"] == of and len(_cut(whole, rule)) != n:
+                raise NoSuchSplit(f"not cut from {len(whole):,} samples, of which {split} would not be {n:,}")
+
+    def _first_of(self, names: str) -> list[Sample]:
+        for name in names.split("|"):
+            if name in self.copy.splits:
+                return list(self.copy.splits[name]())
+        there = ", ".join(sorted(self.copy.splits))
+        raise NoSuchSplit(f"{names.replace('|', ' or ')} is not among its splits: {there}")
 
 
-def _followed(copy: Copy, rule: Any, rules: Mapping[str, Any]) -> list[Sample]:
-    if isinstance(rule, str):
-        return _first_of(copy, rule)
-    joined = [sample for name in rule["of"] for sample in _named(copy, name, rules)]
-    return cut(joined, rule.get("from", 0), rule.get("to")) if "from" in rule or "to" in rule else joined
-
-
-def _named(copy: Copy, name: str, rules: Mapping[str, Any]) -> list[Sample]:
-    if name == ALL:
-        return [sample for read in copy.splits.values() for sample in read()]
-    return samples_of(copy, name, rules)
-
-
-def _first_of(copy: Copy, names: str) -> list[Sample]:
-    for name in names.split("|"):
-        if name in copy.splits:
-            return list(copy.splits[name]())
-    raise NoSuchSplit(f"{names.replace('|', ' or ')} is not among its splits: {', '.join(sorted(copy.splits))}")
+def _cut(samples: Sequence[Sample], rule: Mapping[str, Any]) -> list[Sample]:
+    return cut(samples, rule.get("from", 0), rule.get("to"))
 
 
 def cut(samples: Sequence[Sample], first: float, last: float | None) -> list[Sample]:
