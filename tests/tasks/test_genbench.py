@@ -19,7 +19,7 @@ from tests.conftest import Answer
 
 from vgbench import stages
 from vgbench.errors import UsageError
-from vgbench.locate import Locator
+from vgbench.locate import Locator, Observed
 from vgbench.planned import Plan
 from vgbench.planning import Asked, Builder, make_plan
 from vgbench.registry import Registry
@@ -229,7 +229,7 @@ def test_measures_that_will_be_withheld_are_told_before_anything_is_made(
     registry, locator = Registry(), Locator(home)
     locator.lock_hub("tanganke/dtd@main", "a" * 40)
     locator.lock_hub("models/timm/vit_base_patch32_clip_224.openai@main", "b" * 40)
-    locator.lock_sample_ids(registry.datasets.get("dtd").spec, {"train": "c" * 64, "test": "d" * 64})
+    locator.lock_samples(registry.datasets.get("dtd").spec, Observed({"train": "c" * 64, "test": "d" * 64}))
     measures = "fid, kid, precision, recall, density, coverage will be withheld"
     told = {}
     for n, images in ((2_048, 500), (500, 500), (500, 10)):
@@ -421,7 +421,7 @@ def test_only_what_reads_training_images_waits_for_them(home: Path, tmp_path: Pa
         return [(cell.state, cell.digest, str(cell.reason)) for cell in plan.cells]
 
     captions_alone = cells(f"folder:{tmp_path / 'mine'}", described[1])
-    locator.lock_sample_ids(spec, {"test": "c" * 64})
+    locator.lock_samples(spec, Observed({"test": "c" * 64}))
     mine = cells(f"folder:{tmp_path / 'mine'}", *readouts, *described)
     assert {state for state, *_ in mine} == {"make"} and captions_alone[0] == mine[-1]
     for source, tasks, split in (
@@ -432,6 +432,6 @@ def test_only_what_reads_training_images_waits_for_them(home: Path, tmp_path: Pa
         waiting = cells(source, *tasks)
         assert len(waiting) == len(tasks)
         assert all(state == "blocked" and f"split '{split}'" in reason for state, _, reason in waiting), source
-    locator.lock_sample_ids(spec, {"train": "d" * 64, "val": "e" * 64})
+    locator.lock_samples(spec, Observed({"train": "d" * 64, "val": "e" * 64}))
     assert cells(f"folder:{tmp_path / 'mine'}", *readouts, *described) == mine
     assert {state for state, *_ in cells("original", *readouts, *described, *validated)} == {"make"}
