@@ -145,6 +145,8 @@ class Locator:
         path = packaged(spec.place)
         if path is None:
             detail = f"{spec.place} is not here" if spec.place else "it has to be got by hand"
+            if isinstance(spec, DatasetSpec) and spec.mirrors and not spec.place:
+                detail += f": {'; '.join(spec.mirrors)}"
             state: State = "manual path" if isinstance(spec, DatasetSpec) and spec.access == "manual" else "absent"
             return Standing(spec.name, state, detail=detail, hint=f"vgbench data add {spec.name} PATH")
         if expected is None:
