@@ -105,7 +105,7 @@ def test_another_number_of_images_than_released_is_refused(name: str, tmp_path: 
         "focus": lambda: mini.focus(tmp_path / "x", TEN),
         "background-gap": lambda: mini.backgrounds(tmp_path / "x", NINE),
     }[name]()
-    with pytest.raises(ValueError, match=r"\d+ samples, 99 expected; what lies there: \d+ images"):
+    with pytest.raises(ValueError, match=r"\d+ samples, 99 expected$"):
         read(name, root, tmp_path / "out", n=99)
 
 
