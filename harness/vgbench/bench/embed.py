@@ -29,7 +29,7 @@ GOAL = 1.15  # the issue's
 ROUNDS = 15  # here a network's seconds differ by a tenth from round to round, and by half in one of twenty
 N_PHOTOS = 64  # shown over and over: what an image holds does not matter
 # Name: timm's architecture, its input, images a round. The tiny one takes about as long as decoding, and needs so many
-# batches that waiting for the first does not show; the larger takes some six times as long.
+# batches that waiting for the first does not show; the larger takes some five times as long.
 NETWORKS = {"tiny": ("test_resnet", 64, 1024), "larger": ("resnet18", 96, 256)}
 
 

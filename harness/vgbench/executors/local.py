@@ -21,7 +21,9 @@ from vgbench.errors import UsageError, VgbenchError
 from vgbench.executors import Event, Job
 
 TAIL_LINES = 15
-PATIENCE_SECONDS = 10.0  # a worker needs 3 to 6 to import torch and open_clip: many a run is done by one until then
+PATIENCE_SECONDS = (
+    10.0  # ours: torch and open_clip take a worker 6 s of a core to import, and a small run all in all 10
+)
 GPUS = "CUDA_VISIBLE_DEVICES"
 DEVICE_FILES = Path("/dev")
 
@@ -91,8 +93,8 @@ class _Worker:
 class LocalExecutor:
     """Up to ``workers`` processes at a time, each serving one owner while that owner has jobs.
 
-    An owner's further workers start when its first is ``patience_seconds`` old: each imports what the first did, and
-    most small runs end sooner. ``environment`` is all a worker sees of ours. Workers compute on one thread unless a
+    An owner's further workers start when its first is ``patience_seconds`` old: each imports what the first did, and a
+    small run ends sooner. ``environment`` is all a worker sees of ours. Workers compute on one thread unless a
     step's key says otherwise: parallel work comes from processes, so their number changes no byte.
     """
 
